@@ -1,0 +1,43 @@
+# Compiler settings and the three helper functions that every folder uses.
+
+find_package(absl REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(Eigen3 REQUIRED NO_MODULE)
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE_PROGRAM})
+endif()
+
+add_library(crosscheck_flags INTERFACE)
+target_include_directories(crosscheck_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(crosscheck_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror -fno-omit-frame-pointer)
+target_link_options(crosscheck_flags INTERFACE -fuse-ld=lld)
+if(CROSSCHECK_ASAN)
+  # UBSan on Eigen's and torch's headers costs a factor of ten and reports nothing of ours.
+  file(WRITE ${CMAKE_BINARY_DIR}/sanitize_ignore.txt "src:/usr/include/*\nfun:*Eigen*\n")
+  set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=undefined
+      -fsanitize-ignorelist=${CMAKE_BINARY_DIR}/sanitize_ignore.txt)
+  target_compile_options(crosscheck_flags INTERFACE ${sanitizers} -O1 -g1)
+  target_link_options(crosscheck_flags INTERFACE -fsanitize=address,undefined)
+endif()
+
+# crosscheck_library(NAME SOURCES … [DEPENDS …]): a static library whose headers are included from the repository root.
+function(crosscheck_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC crosscheck_flags ${ARG_DEPENDS})
+endfunction()
+
+# crosscheck_test(FILE [DEPENDS …]): one GoogleTest program per test file, registered with ctest under its path.
+function(crosscheck_test file)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "DEPENDS;LABELS" ${ARGN})
+  file(RELATIVE_PATH path ${CMAKE_SOURCE_DIR}/tests ${file})
+  string(REGEX REPLACE "\\.cc$" "" test_name ${path})
+  string(REPLACE "/" "." target ${test_name})
+  add_executable(${target} ${file})
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_link_libraries(${target} PRIVATE ${ARG_DEPENDS} crosscheck_test_main)
+  add_test(NAME ${test_name} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${test_name} PROPERTIES TIMEOUT 900 LABELS "${ARG_LABELS}")
+endfunction()

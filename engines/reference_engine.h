@@ -1,0 +1,30 @@
+// A reference model behind the engine protocol, so that references stand in as engines and one contract serves all.
+#ifndef CROSSCHECK_ENGINES_REFERENCE_ENGINE_H_
+#define CROSSCHECK_ENGINES_REFERENCE_ENGINE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engines/engine.h"
+#include "reference/reference_model.h"
+
+namespace crosscheck {
+
+class ReferenceEngine : public Engine {
+ public:
+  using Factory = std::function<absl::StatusOr<std::unique_ptr<ReferenceModel>>(std::shared_ptr<const Model>)>;
+  static std::unique_ptr<ReferenceEngine> Create(std::string name, Factory factory);
+
+  // Loads a model without files and returns the id that later requests name in "model"; what the executor uses.
+  virtual absl::StatusOr<std::string> LoadModel(std::shared_ptr<const Model> model) = 0;
+  virtual void UnloadModel(const std::string& id) = 0;
+};
+
+// "exact", "exact:fp32", "exact:fp32-chunked-reversed", …, "torch", "torch:fp64".
+absl::StatusOr<std::unique_ptr<ReferenceEngine>> OpenReferenceEngine(std::string_view family, std::string_view variant);
+
+}  // namespace crosscheck
+
+#endif  // CROSSCHECK_ENGINES_REFERENCE_ENGINE_H_

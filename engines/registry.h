@@ -1,0 +1,40 @@
+// The engines by name: family[@version][:variant], a path to a shared library, or a command line.
+#ifndef CROSSCHECK_ENGINES_REGISTRY_H_
+#define CROSSCHECK_ENGINES_REGISTRY_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engines/engine.h"
+
+namespace crosscheck {
+
+struct EngineName {
+  std::string family;      // "lattice", "torch", "exact", "faulty", or the file name of a library or program
+  std::string version;     // "" = default
+  std::string variant;     // "" = default
+  std::string text;        // as given
+};
+absl::StatusOr<EngineName> ParseEngineName(std::string_view text);
+
+struct EngineInfo {
+  std::string name;
+  std::string version;
+  std::vector<std::string> extensions;
+  bool available = true;
+  std::string hint;        // what to install or build when it is not available
+};
+// Every engine that a name can choose, references and faulty engines included, in a fixed order. Loads nothing.
+std::vector<EngineInfo> ListEngines();
+
+// Opens an engine inside this process: the references, `faulty:` decorators, and shared libraries of the C ABI. Used by
+// crosscheck-host, by contract tests and by fuzz ELFs. An unknown name, a missing library or another ABI version is an
+// error that says what exists and what to do.
+absl::StatusOr<std::unique_ptr<Engine>> OpenInProcess(std::string_view name);
+
+}  // namespace crosscheck
+
+#endif  // CROSSCHECK_ENGINES_REGISTRY_H_

@@ -1,0 +1,53 @@
+// Regression files: a case as text behind a header that says how it was found.
+//
+// Layout: <root>/regressions/<property>/<signature with '.'>.case. One file per signature; a smaller case replaces a larger one.
+//
+// Example of a file:
+//   # crosscheck case 1
+//   signature = logit_closeness/lattice/session/numeric
+//   engine = lattice@0.4.0
+//   verdict = ENGINE_BUG
+//   found = seed 7, case 1234, build 1a2b3c
+//   marginal = no
+//   ---
+//   subject = model_run
+//   model.hidden = 4
+//   …
+#ifndef CROSSCHECK_FUZZ_CORPUS_STORE_H_
+#define CROSSCHECK_FUZZ_CORPUS_STORE_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "properties/subject.h"
+#include "properties/verdict.h"
+
+namespace crosscheck {
+
+struct CorpusEntry {
+  Case value;
+  Signature signature;
+  std::string engine;              // full name with which it was found
+  VerdictKind verdict = VerdictKind::kEngineBug;
+  bool marginal = false;
+  uint64_t seed = 0;
+  int64_t cases_until_found = 0;
+  std::string build;               // build id of crosscheck
+  std::vector<std::string> notes;  // message lines of the verdict, written as comments
+};
+
+std::string PrintEntry(const CorpusEntry& entry);
+absl::StatusOr<CorpusEntry> ParseEntry(std::string_view text, std::string_view file_name);   // errors: file:line:column
+absl::StatusOr<CorpusEntry> ReadEntry(const std::string& path);
+// Writes <root>/<property>/<signature>.case atomically and returns its path.
+absl::StatusOr<std::string> WriteEntry(const std::string& root, const CorpusEntry& entry);
+// Every *.case under a file or folder, sorted by path.
+absl::StatusOr<std::vector<std::string>> ListCaseFiles(const std::string& path);
+
+}  // namespace crosscheck
+
+#endif  // CROSSCHECK_FUZZ_CORPUS_STORE_H_

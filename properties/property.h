@@ -1,0 +1,64 @@
+// A property: which runs a case needs, and a pure judgement of what was observed.
+//
+// One property is one file `properties/<name>.cc` plus one word in CMakeLists.txt; it becomes a gtest, a row of `smoke` and
+// `list`, and replayable. `judge` sees observations only, so its tests use hand-made ones and no engine.
+#ifndef CROSSCHECK_PROPERTIES_PROPERTY_H_
+#define CROSSCHECK_PROPERTIES_PROPERTY_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engines/engine.h"
+#include "properties/subject.h"
+#include "properties/verdict.h"
+#include "reference/weights.h"
+
+namespace crosscheck {
+
+enum class Role { kEngine, kExact, kTorch, kPerturbed };   // a plan names roles; the engine is never part of a case
+
+struct Run {
+  Role role;
+  // kTorch: TorchPrecision. kPerturbed: ExactVariant (1..3). Otherwise 0.
+  int variant = 0;
+  // Loaded before the request in the engine of this role; the executor fills request.head["model"]. Null: no model.
+  std::shared_ptr<const ModelRecipe> model;
+  Message request;
+};
+
+// Runs lazily: the i-th request is sent when it is first looked at, and its reply is kept.
+class Observations {
+ public:
+  virtual ~Observations() = default;
+  virtual const Reply& operator[](size_t i) = 0;
+  // False for a reference that is the engine under test itself (it must not vouch for itself).
+  virtual bool Available(size_t i) const = 0;
+  virtual std::string_view engine_family() const = 0;
+};
+
+struct Property {
+  std::string_view name;
+  const Subject* subject;
+  std::vector<std::string_view> needs;     // extensions of the engine, e.g. "model/1"
+  std::vector<std::string_view> kills;     // engines or mutants that it must catch, e.g. "faulty:rope_pairing"
+  std::vector<std::string_view> benign;    // engines that it must pass, e.g. "exact:fp32"
+  std::vector<Run> (*plan)(const Case&);
+  Verdict (*judge)(const Case&, Observations&);
+};
+
+const std::vector<const Property*>& Properties();          // in the order of the list in CMakeLists.txt
+const Property* FindProperty(std::string_view name);
+void AddProperty(const Property& property);                // for tests; static lifetime
+
+// Each properties/<name>.cc defines `const Property& <name>Property()` through this macro-free convention: a function
+// `const Property& PropertyNamed_<name>()`; the registry is generated from the list.
+
+// A failed run of the engine, translated: kDead -> CRASH, kSlow -> TIMEOUT, kInternal -> CRASH/panic, kOutOfMemory ->
+// CRASH/memory, kProtocol -> ENGINE_BUG/protocol, kUnsupported -> UNSUPPORTED, kBadRequest -> SETUP_ERROR, kRefused ->
+// ENGINE_BUG/rejection. A failed reference run is REFERENCE_DRIFT or SETUP_ERROR (properties/judges/failure.h).
+
+}  // namespace crosscheck
+
+#endif  // CROSSCHECK_PROPERTIES_PROPERTY_H_

@@ -1,0 +1,35 @@
+// Subject "model_run": one random model and 1-4 token sequences that run in order after its load.
+#ifndef CROSSCHECK_PROPERTIES_SUBJECTS_MODEL_RUN_H_
+#define CROSSCHECK_PROPERTIES_SUBJECTS_MODEL_RUN_H_
+
+#include <memory>
+#include <vector>
+
+#include "properties/subject.h"
+#include "reference/weights.h"
+
+namespace crosscheck {
+
+// The code paths of the protocol's model/1 (docs/engine_protocol.md): which positions are answered and how.
+enum class ModelPath { kPrompt, kReadout, kSession };
+inline constexpr std::string_view kModelPathNames[] = {"prompt", "readout", "session"};
+
+struct SequenceCase {
+  std::vector<int32_t> ids;        // the prompt, at least one id
+  std::vector<int32_t> chunks;     // session path: lengths of the prefill calls, sum in 1..ids.size(); the rest are steps
+  int left_padding = 0;            // masked junk ids in front of the prompt; 0 where the engine takes no masks
+  int generate = 0;                // greedy_prefix: tokens to generate
+  bool operator==(const SequenceCase&) const = default;
+};
+
+struct ModelRunCase {
+  std::shared_ptr<const ModelRecipe> model;
+  ModelPath path = ModelPath::kReadout;
+  std::vector<SequenceCase> sequences;
+};
+
+const Subject& ModelRunSubject();
+
+}  // namespace crosscheck
+
+#endif  // CROSSCHECK_PROPERTIES_SUBJECTS_MODEL_RUN_H_
