@@ -5,6 +5,7 @@
 #ifndef CROSSCHECK_PROPERTIES_PROPERTY_H_
 #define CROSSCHECK_PROPERTIES_PROPERTY_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@ namespace crosscheck {
 
 enum class Role { kEngine, kExact, kTorch, kPerturbed };   // a plan names roles; the engine is never part of a case
 
+class Observations;
+
 struct Run {
   Role role;
   // kTorch: TorchPrecision. kPerturbed: ExactVariant (1..3). Otherwise 0.
@@ -26,6 +29,10 @@ struct Run {
   // Loaded before the request in the engine of this role; the executor fills request.head["model"]. Null: no model.
   std::shared_ptr<const ModelRecipe> model;
   Message request;
+  // A request that depends on earlier observations (the exact model over the tokens that the engine produced). When set, the
+  // executor calls it once, when this run is first looked at, and sends its result (with head["model"] filled) instead of
+  // `request`. It may look at other observations of the plan, never at its own.
+  std::function<Message(Observations&)> derive = nullptr;
 };
 
 // Runs lazily: the i-th request is sent when it is first looked at, and its reply is kept.
@@ -35,6 +42,9 @@ class Observations {
   virtual const Reply& operator[](size_t i) = 0;
   // False for a reference that is the engine under test itself (it must not vouch for itself).
   virtual bool Available(size_t i) const = 0;
+  // True when this run shall be looked at for the statistics of the report although the verdict does not need it
+  // (`--references all`: libtorch in fp32 on every case).
+  virtual bool Wanted(size_t) const { return false; }
   virtual std::string_view engine_family() const = 0;
 };
 

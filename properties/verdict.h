@@ -50,6 +50,7 @@ struct Measure {
   double error = 0;
   double bound = 0;                // the bound that decided
   double floor_bound = 0;          // the bound from the bucket table alone (no reference run consulted)
+  double reference_error = -1;     // of libtorch in fp32 on this case, for run-level statistics; negative: not run
 };
 
 struct Verdict {
