@@ -49,17 +49,17 @@ absl::Status PrepareOutputFolder(const std::string& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot create the output folder ", folder, ": ", error.message(),
-                     "; choose another one with --out"));
+    return absl::InvalidArgumentError(absl::StrCat("cannot create the output folder ", folder, ": ",
+                                                   error.message(),
+                                                   "; choose another one with --out"));
   }
   std::string probe = absl::StrCat(folder, "/.probe-", getpid());
   absl::Status written = WriteFile(probe, "probe");
   std::filesystem::remove(probe, error);
   if (!written.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot write to the output folder ", folder, ": ", std::string(written.message()),
-                     "; choose another one with --out"));
+    return absl::InvalidArgumentError(absl::StrCat("cannot write to the output folder ", folder,
+                                                   ": ", std::string(written.message()),
+                                                   "; choose another one with --out"));
   }
   return absl::OkStatus();
 }
@@ -85,8 +85,9 @@ absl::StatusOr<double> ParseDuration(std::string_view text) {
   std::string_view unit(end, text.data() + text.size() - end);
   double scale = unit == "h" ? 3600 : unit == "m" ? 60 : unit == "s" || unit.empty() ? 1 : 0;
   if (error != std::errc() || scale == 0 || !(value > 0)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", std::string(text), "' is no duration; expected a positive number with s, m or h, e.g. 90s or 8h"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", std::string(text),
+        "' is no duration; expected a positive number with s, m or h, e.g. 90s or 8h"));
   }
   return value * scale;
 }
@@ -95,6 +96,8 @@ std::string_view BuildId() { return kBuildId; }
 
 std::string VersionText() { return absl::StrCat("crosscheck ", kBuildId, "\n", kLibraryVersions); }
 
-std::string DefaultCorpusFolder() { return std::filesystem::is_directory("corpus") ? "corpus" : ""; }
+std::string DefaultCorpusFolder() {
+  return std::filesystem::is_directory("corpus") ? "corpus" : "";
+}
 
 }  // namespace crosscheck

@@ -1,4 +1,5 @@
-// `crosscheck list`: engines, properties, subjects and families; the README's tables come from --markdown.
+// `crosscheck list`: engines, properties, subjects and families; the README's tables come from
+// --markdown.
 #include <iostream>
 #include <memory>
 
@@ -58,22 +59,26 @@ void PrintMarkdown(const nlohmann::json& json) {
                              p["subject"].get<std::string>(), Words(p["needs"]), Words(p["kills"]),
                              Words(p["benign"]));
   }
-  std::cout << fmt::format("\nSubjects: {}. Families: {}.\n", Words(json["subjects"]), Words(json["families"]));
+  std::cout << fmt::format("\nSubjects: {}. Families: {}.\n", Words(json["subjects"]),
+                           Words(json["families"]));
 }
 
 void PrintText(const nlohmann::json& json) {
   std::cout << "engines\n";
   for (const auto& e : json["engines"]) {
     bool available = e["available"];
-    std::cout << fmt::format("  {:32} {:8} {}\n", e["name"].get<std::string>(), e["version"].get<std::string>(),
-                             available ? Words(e["extensions"]) : "not available: " + e["hint"].get<std::string>());
+    std::cout << fmt::format(
+        "  {:32} {:8} {}\n", e["name"].get<std::string>(), e["version"].get<std::string>(),
+        available ? Words(e["extensions"]) : "not available: " + e["hint"].get<std::string>());
   }
   std::cout << "properties\n";
   for (const auto& p : json["properties"]) {
-    std::cout << fmt::format("  {:24} on {:10} needs [{}] catches [{}]\n", p["name"].get<std::string>(),
-                             p["subject"].get<std::string>(), Words(p["needs"]), Words(p["kills"]));
+    std::cout << fmt::format("  {:24} on {:10} needs [{}] catches [{}]\n",
+                             p["name"].get<std::string>(), p["subject"].get<std::string>(),
+                             Words(p["needs"]), Words(p["kills"]));
   }
-  std::cout << "subjects   " << Words(json["subjects"]) << "\nfamilies   " << Words(json["families"]) << "\n";
+  std::cout << "subjects   " << Words(json["subjects"]) << "\nfamilies   "
+            << Words(json["families"]) << "\n";
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The `crosscheck` command: parses the verb and runs it. Exit 0 clean, 1 tool or set-up error, 2 finding.
+// The `crosscheck` command: parses the verb and runs it. Exit 0 clean, 1 tool or set-up error, 2
+// finding.
 #include <iostream>
 
 #include "cli/verb.h"

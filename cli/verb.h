@@ -1,4 +1,5 @@
-// One verb of the command line: a file `cli/<verb>.cc` that defines Add<Verb>, and one line in main.cc.
+// One verb of the command line: a file `cli/<verb>.cc` that defines Add<Verb>, and one line in
+// main.cc.
 #ifndef CROSSCHECK_CLI_VERB_H_
 #define CROSSCHECK_CLI_VERB_H_
 

@@ -1,0 +1,85 @@
+#include "cli/case_files.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "reference/safetensors.h"
+
+namespace crosscheck {
+namespace {
+
+// The subject that the line `subject = <name>` names, which a bare case must have; the line is
+// blanked, so that line numbers of errors stay those of the file.
+absl::StatusOr<const Subject*> TakeSubjectLine(const std::string& path, std::string& text) {
+  constexpr std::string_view kKey = "subject = ";
+  size_t begin = absl::StartsWith(text, "subject = ") ? 0 : text.find("\nsubject = ");
+  if (begin == std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ":1:1: expected '# crosscheck case 1' or a line 'subject = <name>'"));
+  }
+  begin += text[begin] == '\n' ? 1 : 0;
+  size_t end = std::min(text.find('\n', begin), text.size());
+  std::string name = text.substr(begin + kKey.size(), end - begin - kKey.size());
+  const Subject* subject = FindSubject(name);
+  if (subject == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": there is no subject '", name, "'; `crosscheck list` shows them"));
+  }
+  text.erase(begin, end - begin);
+  return subject;
+}
+
+// A seed or hand-written case has no header; every property of its subject judges it.
+absl::StatusOr<CaseFile> ReadBareCase(const std::string& path, std::string text) {
+  auto subject = TakeSubjectLine(path, text);
+  if (!subject.ok()) return subject.status();
+  auto value = (*subject)->parse(text);
+  if (!value.ok())
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ":", std::string(value.status().message())));
+  CaseFile file{path, *std::move(value), {}, "", {}};
+  for (const Property* property : Properties()) {
+    if (property->subject == *subject) file.properties.push_back(property);
+  }
+  return file;
+}
+
+}  // namespace
+
+absl::StatusOr<CaseFile> ReadCaseFile(const std::string& path) {
+  auto text = ReadFile(path);
+  if (!text.ok()) return text.status();
+  if (!absl::StartsWith(*text, "# crosscheck case")) return ReadBareCase(path, *text);
+  auto entry = ParseEntry(*text, path);
+  if (!entry.ok()) return entry.status();
+  const Property* property = FindProperty(entry->signature.property);
+  if (property == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": unknown property '", entry->signature.property,
+                     "' in the signature; `crosscheck list` shows the known ones"));
+  }
+  return CaseFile{path, entry->value, {property}, entry->engine, entry->signature};
+}
+
+absl::StatusOr<std::vector<CaseFile>> ReadCaseFiles(const std::vector<std::string>& paths) {
+  std::vector<CaseFile> files;
+  for (const std::string& path : paths) {
+    auto names = ListCaseFiles(path);
+    if (!names.ok()) return names.status();
+    for (const std::string& name : *names) {
+      auto file = ReadCaseFile(name);
+      if (!file.ok()) return file.status();
+      files.push_back(*std::move(file));
+    }
+  }
+  return files;
+}
+
+absl::StatusOr<std::vector<KnownIssue>> ReadKnownIssuesOf(const std::string& corpus_folder) {
+  if (corpus_folder.empty()) return std::vector<KnownIssue>{};
+  return ReadKnownIssues((std::filesystem::path(corpus_folder) / "known_issues.txt").string());
+}
+
+}  // namespace crosscheck
