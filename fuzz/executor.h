@@ -29,17 +29,25 @@ struct StageSeconds {
 
 class Executor {
  public:
+  // Starts the engine under test. Errors: no such engine, it does not start, no folder for its files.
   static absl::StatusOr<std::unique_ptr<Executor>> Create(const ExecutorOptions& options);
   virtual ~Executor() = default;
-  virtual std::unique_ptr<Observations> Observe(std::vector<Run> runs) = 0;
+  // The runs are sent when a judge looks at them. `want_torch`: libtorch runs are Wanted() for the statistics.
+  // The observations must not outlive the executor.
+  virtual std::unique_ptr<Observations> Observe(std::vector<Run> runs, bool want_torch) = 0;
   virtual const Json& hello() const = 0;                       // of the engine under test
   virtual const Limits& limits() const = 0;                    // default limits narrowed by hello
   virtual const std::string& engine_name() const = 0;
+  virtual const std::string& engine_family() const = 0;
+  virtual ReferenceUse references() const = 0;
   virtual StageSeconds seconds() const = 0;
 };
 
 // Which of `needs` the engine lacks; empty when it can be judged.
 std::vector<std::string> MissingExtensions(const Property& property, const Json& hello);
+
+// The default limits without what the engine says in hello.limits that it cannot do; `narrowed` names those fields.
+Limits NarrowLimits(const Json& hello, std::vector<std::string>* narrowed = nullptr);
 
 }  // namespace crosscheck
 

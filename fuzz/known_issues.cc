@@ -1,0 +1,214 @@
+#include "fuzz/known_issues.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace crosscheck {
+namespace {
+
+constexpr std::string_view kForm =
+    "signature | engine | when <conditions> | until <version> | explanation | case file";
+constexpr size_t kColumns = 6;
+
+// A piece of the file that knows where it stands, so that every error can say so.
+struct Piece {
+  std::string_view text;
+  int column = 1;
+};
+
+Piece Trim(Piece piece) {
+  const size_t first = piece.text.find_first_not_of(" \t\r");
+  if (first == std::string_view::npos) return {{}, piece.column};
+  const size_t last = piece.text.find_last_not_of(" \t\r");
+  return {piece.text.substr(first, last - first + 1), piece.column + static_cast<int>(first)};
+}
+
+std::vector<Piece> Split(Piece piece, std::string_view separator) {
+  std::vector<Piece> parts;
+  size_t begin = 0;
+  while (true) {
+    const size_t end = piece.text.find(separator, begin);
+    const size_t size = end == std::string_view::npos ? end : end - begin;
+    parts.push_back(Trim({piece.text.substr(begin, size), piece.column + static_cast<int>(begin)}));
+    if (end == std::string_view::npos) return parts;
+    begin = end + separator.size();
+  }
+}
+
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+std::optional<double> Number(std::string_view text) {
+  double value = 0;
+  if (!absl::SimpleAtod(View(text), &value)) return std::nullopt;
+  return value;
+}
+
+template <class T>
+bool Compare(const T& a, std::string_view comparison, const T& b) {
+  if (comparison == "=") return a == b;
+  if (comparison == "!=") return a != b;
+  if (comparison == "<") return a < b;
+  if (comparison == "<=") return a <= b;
+  if (comparison == ">") return a > b;
+  return a >= b;
+}
+
+bool Holds(const FieldCondition& condition, std::string_view value) {
+  const std::optional<double> wanted = Number(condition.value);
+  const std::optional<double> found = Number(value);
+  if (wanted && found) return Compare(*found, condition.comparison, *wanted);
+  if (condition.comparison != "=" && condition.comparison != "!=") return false;
+  return Compare(value, condition.comparison, std::string_view(condition.value));
+}
+
+// Versions are compared by their dotted numbers; nullopt when one of them is not made of numbers.
+std::optional<bool> IsBefore(std::string_view version, std::string_view other) {
+  const std::vector<Piece> a = Split({version}, "."), b = Split({other}, ".");
+  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+    int left = 0, right = 0;
+    if (i < a.size() && !absl::SimpleAtoi(View(a[i].text), &left)) return std::nullopt;
+    if (i < b.size() && !absl::SimpleAtoi(View(b[i].text), &right)) return std::nullopt;
+    if (left != right) return left < right;
+  }
+  return false;
+}
+
+class LineParser {
+ public:
+  LineParser(std::string_view file, int line) : file_(file), line_(line) {}
+
+  absl::StatusOr<KnownIssue> Parse(std::string_view text) const {
+    const std::vector<Piece> columns = Split({text}, "|");
+    if (columns.size() != kColumns) {
+      return Error(1, absl::StrCat("found ", columns.size(), " columns, expected ", kColumns, ": ",
+                                   View(kForm)));
+    }
+    KnownIssue issue;
+    issue.line = line_;
+    absl::StatusOr<Signature> signature = Signature::Parse(columns[0].text);
+    if (!signature.ok()) return Error(columns[0].column, signature.status().message());
+    issue.signature = *std::move(signature);
+    issue.engine = columns[1].text;
+    if (issue.engine.empty()) return Error(columns[1].column, "the engine is missing");
+    absl::StatusOr<Piece> when = AfterWord("when", columns[2]);
+    if (!when.ok()) return when.status();
+    absl::StatusOr<std::vector<FieldCondition>> conditions = ParseConditions(*when);
+    if (!conditions.ok()) return conditions.status();
+    issue.when = *std::move(conditions);
+    absl::StatusOr<Piece> until = AfterWord("until", columns[3]);
+    if (!until.ok()) return until.status();
+    issue.until = until->text;
+    issue.explanation = columns[4].text;
+    if (issue.explanation.empty()) return Error(columns[4].column, "the explanation is missing");
+    issue.case_file = columns[5].text;
+    if (issue.case_file.empty()) return Error(columns[5].column, "the case file is missing");
+    return issue;
+  }
+
+ private:
+  absl::Status Error(int column, absl::string_view what) const {
+    return absl::InvalidArgumentError(
+        absl::StrCat(View(file_), ":", line_, ":", column, ": ", what));
+  }
+
+  absl::StatusOr<Piece> AfterWord(std::string_view word, Piece piece) const {
+    const std::string_view rest = piece.text.substr(std::min(word.size(), piece.text.size()));
+    const bool blank_follows = rest.empty() || rest[0] == ' ' || rest[0] == '\t';
+    if (piece.text.substr(0, word.size()) != word || !blank_follows) {
+      return Error(piece.column, absl::StrCat("expected '", View(word), " …'"));
+    }
+    return Trim({rest, piece.column + static_cast<int>(word.size())});
+  }
+
+  absl::StatusOr<std::vector<FieldCondition>> ParseConditions(Piece text) const {
+    std::vector<FieldCondition> conditions;
+    if (text.text == "always") return conditions;
+    for (const Piece& part : Split(text, " and ")) {
+      absl::StatusOr<FieldCondition> condition = ParseCondition(part);
+      if (!condition.ok()) return condition.status();
+      conditions.push_back(*std::move(condition));
+    }
+    return conditions;
+  }
+
+  absl::StatusOr<FieldCondition> ParseCondition(Piece part) const {
+    const size_t begin = part.text.find_first_of("=!<>");
+    if (begin == std::string_view::npos || begin == 0) {
+      return Error(part.column, "expected '<field> <comparison> <value>' or 'always'");
+    }
+    const size_t end = std::min(part.text.find_first_not_of("=!<>", begin), part.text.size());
+    const int column = part.column + static_cast<int>(begin);
+    FieldCondition condition{.field = std::string(Trim({part.text.substr(0, begin)}).text),
+                             .comparison = std::string(part.text.substr(begin, end - begin)),
+                             .value = std::string(Trim({part.text.substr(end)}).text)};
+    const bool ordered = absl::StrContains("< <= > >=", condition.comparison);
+    if (!ordered && condition.comparison != "=" && condition.comparison != "!=") {
+      return Error(column, "a comparison is one of = != < <= > >=");
+    }
+    if (condition.value.empty()) return Error(column, "the value is missing");
+    if (ordered && !Number(condition.value)) {
+      return Error(column, absl::StrCat("'", condition.comparison, "' needs a number, not '",
+                                        condition.value, "'"));
+    }
+    return condition;
+  }
+
+  std::string_view file_;
+  int line_;
+};
+
+}  // namespace
+
+bool KnownIssue::Matches(const Signature& found, std::string_view engine_name,
+                         std::string_view engine_version, const Case& c) const {
+  if (!(found == signature)) return false;
+  const std::string versioned = absl::StrCat(found.engine_family, "@", View(engine_version));
+  if (engine != found.engine_family && engine != versioned && engine != engine_name) return false;
+  // An engine whose version cannot be ordered does not get the benefit of the doubt.
+  if (!until.empty() && !IsBefore(engine_version, until).value_or(false)) return false;
+  if (when.empty()) return true;
+  const auto fields = c.subject().fields(c);
+  return std::all_of(when.begin(), when.end(), [&](const FieldCondition& condition) {
+    return std::any_of(fields.begin(), fields.end(), [&](const auto& field) {
+      return field.first == condition.field && Holds(condition, field.second);
+    });
+  });
+}
+
+absl::StatusOr<std::vector<KnownIssue>> ParseKnownIssues(std::string_view text,
+                                                         std::string_view file_name) {
+  std::vector<KnownIssue> issues;
+  int line = 0;
+  for (absl::string_view raw : absl::StrSplit(View(text), '\n')) {
+    ++line;
+    const absl::string_view stripped = absl::StripAsciiWhitespace(raw);
+    if (stripped.empty() || stripped[0] == '#') continue;
+    absl::StatusOr<KnownIssue> issue = LineParser(file_name, line).Parse({raw.data(), raw.size()});
+    if (!issue.ok()) return issue.status();
+    issues.push_back(*std::move(issue));
+  }
+  return issues;
+}
+
+absl::StatusOr<std::vector<KnownIssue>> ReadKnownIssues(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error) && !error) return std::vector<KnownIssue>();
+  std::ifstream file(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file) return absl::NotFoundError(absl::StrCat("cannot read the known issues in ", path));
+  return ParseKnownIssues(text, path);
+}
+
+}  // namespace crosscheck
