@@ -1,0 +1,172 @@
+//! The models of one engine and the operations on them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use lattice_inference::family::Qwen35CpuDecoder;
+use lattice_inference::model::Qwen35Model;
+use serde_json::{Value, json};
+
+use crate::fault::{Fault, guard};
+use crate::frame::{self, Answer};
+use crate::request::{self, Fields};
+use crate::{generate, logits, probe, program};
+
+/// The version that Cargo.toml pins.
+const LATTICE_VERSION: &str = "0.15.0";
+const BUILD: &str = "crates.io, features f16 qwen35 train-backward";
+
+pub struct Engine {
+    models: BTreeMap<u64, Loaded>,
+    next_model: u64,
+}
+
+/// A loaded model. Decoder sessions borrow their owner mutably, so the owner is what is kept.
+pub struct Loaded {
+    decoder: Option<Qwen35CpuDecoder>,
+}
+
+impl Loaded {
+    fn new(model: Qwen35Model) -> Self {
+        Self { decoder: Some(Qwen35CpuDecoder::new(model)) }
+    }
+
+    pub fn decoder(&mut self) -> Result<&mut Qwen35CpuDecoder, Fault> {
+        self.decoder.as_mut().ok_or_else(|| Fault::internal("the model was lost in an earlier panic"))
+    }
+
+    pub fn model(&self) -> Result<&Qwen35Model, Fault> {
+        let decoder = self.decoder.as_ref();
+        decoder.map(Qwen35CpuDecoder::model).ok_or_else(|| Fault::internal("the model was lost in an earlier panic"))
+    }
+
+    /// Runs `body` on the model by itself, outside the decoder, which gives no mutable access to it. The model survives
+    /// a panic of `body`.
+    pub fn with_model<T>(&mut self, body: impl FnOnce(&mut Qwen35Model) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.decoder()?;
+        let Some(decoder) = self.decoder.take() else { unreachable!("checked in the line above") };
+        let mut model = decoder.into_model();
+        let result = guard(|| body(&mut model));
+        self.decoder = Some(Qwen35CpuDecoder::new(model));
+        result
+    }
+}
+
+impl Engine {
+    /// `options` is a JSON object or empty. No option is known yet; unknown ones are ignored as in messages.
+    pub fn open(options: &[u8]) -> Result<Self, Fault> {
+        if !options.is_empty() && !matches!(serde_json::from_slice(options), Ok(Value::Object(_))) {
+            return Err(Fault::bad_request("the options of the engine are not a JSON object"));
+        }
+        Ok(Self { models: BTreeMap::new(), next_model: 1 })
+    }
+
+    /// The answer to one request frame. `id` receives the request's id as soon as it is known.
+    pub fn answer(&mut self, frame: &[u8], id: &mut Value) -> Result<Answer, Fault> {
+        let (fields, payload_bytes) = frame::decode(frame)?;
+        *id = Value::from(request::unsigned(&fields, "id")?);
+        let start = Instant::now();
+        let mut answer = match request::text(&fields, "op")? {
+            "hello" => hello(&fields),
+            "ping" | "bye" | "cancel" => Ok(Answer::empty()),
+            "load" => self.load(&fields, payload_bytes),
+            "unload" => self.unload(&fields),
+            "logits" => logits::answer(self.loaded(&fields)?, &fields),
+            "nll" => probe::nll(self.loaded(&fields)?, &fields),
+            "hidden" => probe::hidden(self.loaded(&fields)?, &fields),
+            "taps" => probe::taps(self.loaded(&fields)?, &fields),
+            "program" => program::answer(self.loaded(&fields)?, &fields),
+            "generate" => generate::answer(self.loaded(&fields)?, &fields),
+            other => Err(Fault::unsupported(format!("unknown op \"{other}\""))),
+        }?;
+        answer.head["seconds"] = Value::from(start.elapsed().as_secs_f64());
+        Ok(answer)
+    }
+
+    fn loaded(&mut self, fields: &Fields) -> Result<&mut Loaded, Fault> {
+        let handle = request::unsigned(fields, "model")?;
+        self.models.get_mut(&handle).ok_or_else(|| Fault::bad_request(format!("no model {handle} is loaded")))
+    }
+
+    fn load(&mut self, fields: &Fields, payload_bytes: usize) -> Result<Answer, Fault> {
+        if fields.contains_key("config") || payload_bytes > 0 {
+            return Err(Fault::unsupported("lattice loads a folder of files only: give \"path\""));
+        }
+        check_load_options(fields)?;
+        let path = request::text(fields, "path")?;
+        let model = Qwen35Model::from_safetensors(Path::new(path))?;
+        let config = model.config();
+        let answer = json!({
+            "model": self.next_model,
+            "vocab": config.vocab_size,
+            "context": model.max_context(),
+            "paths": ["prompt", "readout", "session"],
+            "eos": config.eos_token_id,
+            "echo": {"dtype": "f32", "path": path},
+        });
+        self.models.insert(self.next_model, Loaded::new(model));
+        self.next_model += 1;
+        Ok(Answer::head(answer))
+    }
+
+    fn unload(&mut self, fields: &Fields) -> Result<Answer, Fault> {
+        let handle = request::unsigned(fields, "model")?;
+        match self.models.remove(&handle) {
+            Some(_) => Ok(Answer::empty()),
+            None => Err(Fault::bad_request(format!("no model {handle} is loaded"))),
+        }
+    }
+}
+
+fn check_load_options(fields: &Fields) -> Result<(), Fault> {
+    let Some(options) = request::optional(fields, "options") else { return Ok(()) };
+    for (name, value) in request::object(options, "\"options\"")? {
+        match (name.as_str(), value.as_str()) {
+            ("dtype", Some("f32")) => {}
+            ("dtype", None) => return Err(Fault::bad_request("option \"dtype\" is not a string")),
+            _ => return Err(Fault::unsupported(format!("option \"{name}\": {value} (the engine has dtype \"f32\")"))),
+        }
+    }
+    Ok(())
+}
+
+fn hello(fields: &Fields) -> Result<Answer, Fault> {
+    if let Some(versions) = request::optional(fields, "protocol") {
+        let versions = versions.as_array().ok_or_else(|| Fault::bad_request("\"protocol\" is not an array"))?;
+        if !versions.contains(&Value::from(1)) {
+            return Err(Fault::unsupported("this engine speaks protocol 1"));
+        }
+    }
+    Ok(Answer::head(json!({
+        "protocol": 1,
+        "name": "lattice",
+        "version": LATTICE_VERSION,
+        "build": BUILD,
+        "extensions": ["core", "model/1", "session/1", "generate/1"],
+        "environment": {"cpu": cpu_features(), "rustc": env!("CROSSCHECK_RUSTC")},
+        "limits": {
+            "masks": false,
+            "batched": false,
+            "chunked_prefill": false,
+            "storage": ["F32", "BF16", "F16"],
+            "taps": probe::stage_names(),
+        },
+    })))
+}
+
+/// The instruction sets between which lattice's kernels choose at run time.
+fn cpu_features() -> Vec<&'static str> {
+    let mut features = vec![std::env::consts::ARCH];
+    #[cfg(target_arch = "x86_64")]
+    for (name, present) in [
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+    ] {
+        if present {
+            features.push(name);
+        }
+    }
+    features
+}

@@ -1,0 +1,86 @@
+//! `generate`: from ids to ids through a decoder session and the engine's own driver.
+
+use lattice_arch::decoder::SessionRequest;
+use lattice_arch::decoder::driver;
+use lattice_inference::family::DecoderModel;
+use lattice_inference::{GenerateConfig, StopReason};
+use serde_json::json;
+
+use crate::engine::Loaded;
+use crate::fault::Fault;
+use crate::frame::Answer;
+use crate::request::{self, Fields};
+use crate::session::{Counters, Observed, neutral_config};
+
+pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
+    let path = request::optional(fields, "path");
+    if path.is_some_and(|path| path != "session") {
+        return Err(Fault::unsupported("the engine generates by path \"session\""));
+    }
+    for name in ["logprobs", "stream"] {
+        if request::flag(fields, name)? {
+            return Err(Fault::unsupported(format!("\"{name}\"")));
+        }
+    }
+    let config = parse_config(fields)?;
+    let decoder = loaded.decoder()?;
+    let eos = decoder.model().config().eos_token_id;
+    let request = SessionRequest::new(request::ids(fields, "ids")?, config, eos);
+
+    let mut session = Observed::new(decoder.session(&request)?);
+    let result = driver::run_into(
+        &mut session,
+        request.config(),
+        request.think_close_id(),
+        None,
+        request.prompt_ids(),
+        eos,
+        false,
+        &|| false,
+        |_| {},
+        |_, _| {}, // No text is made: ids in, ids out.
+        &mut String::new(),
+        &mut Vec::new(),
+        |_, _| true,
+        || {},
+        String::new,
+    )?;
+    let stop = match result.stop_reason {
+        StopReason::Length => "length",
+        // The driver has one reason for both; the id that stopped it is the last one chosen.
+        StopReason::Eos if session.last_choice == Some(eos) => "eos",
+        StopReason::Eos => "stop",
+        other => return Err(Fault::internal(format!("the driver stopped for {other:?}, which nothing asked for"))),
+    };
+    let generated = result.generated_ids.len();
+    let counters = Counters { prefill: session.prefilled, step: session.stepped, generated, ..Counters::default() };
+    Ok(Answer::head(json!({"ids": result.generated_ids, "stop": stop, "counters": counters.to_json()})))
+}
+
+/// Every field is set; what is absent is neutral. What the engine has not, must be neutral.
+fn parse_config(fields: &Fields) -> Result<GenerateConfig, Fault> {
+    let max_tokens = request::unsigned(fields, "max_tokens")?;
+    let mut config = neutral_config(usize::try_from(max_tokens).unwrap_or(usize::MAX));
+    if request::optional(fields, "stop").is_some() {
+        config.stop_token_ids = request::ids(fields, "stop")?;
+    }
+    let Some(sampling) = request::optional(fields, "sampling") else { return Ok(config) };
+    let sampling = request::object(sampling, "\"sampling\"")?;
+    for name in ["frequency_penalty", "presence_penalty"] {
+        if request::number(sampling, name, 0.0)? != 0.0 {
+            return Err(Fault::unsupported(format!("\"{name}\" other than 0")));
+        }
+    }
+    config.temperature = request::number(sampling, "temperature", 0.0)? as f32;
+    config.top_p = request::number(sampling, "top_p", 1.0)? as f32;
+    config.min_p = request::number(sampling, "min_p", 0.0)? as f32;
+    config.repetition_penalty = request::number(sampling, "repetition_penalty", 1.0)? as f32;
+    if request::optional(sampling, "top_k").is_some() {
+        let top_k = request::unsigned(sampling, "top_k")?;
+        config.top_k = usize::try_from(top_k).unwrap_or(usize::MAX);
+    }
+    if request::optional(sampling, "seed").is_some() {
+        config.seed = Some(request::unsigned(sampling, "seed")?);
+    }
+    Ok(config)
+}

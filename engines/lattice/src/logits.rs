@@ -1,0 +1,127 @@
+//! `logits`: the three f32 code paths of the engine, each by its own name.
+
+use lattice_inference::model::qwen35::{PrefillInput, Qwen35Model};
+use serde_json::{Value, json};
+
+use crate::engine::Loaded;
+use crate::fault::Fault;
+use crate::frame::{Answer, Tensor};
+use crate::request::{self, Fields};
+use crate::session::{Counters, ForcedSession, session_request};
+
+/// The engine reads at most this many rows of the head in one call.
+const READOUT_ROWS: usize = 255;
+
+#[derive(Clone, Copy)]
+enum Path {
+    /// `forward_prompt_debug`: token by token, logits of the last position.
+    Prompt,
+    /// `prefill_readout`: token by token, logits of all positions.
+    Readout,
+    /// A decoder session: batched prefill, then single steps.
+    Session,
+}
+
+struct Sequence {
+    ids: Vec<u32>,
+    prefill: usize,
+}
+
+pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
+    let path = match request::text(fields, "path")? {
+        "prompt" => Path::Prompt,
+        "readout" => Path::Readout,
+        "session" => Path::Session,
+        other => return Err(Fault::unsupported(format!("path \"{other}\" (prompt, readout, session)"))),
+    };
+    if request::flag(fields, "batched")? {
+        return Err(Fault::unsupported("the engine runs one sequence at a time: \"batched\" must be false"));
+    }
+    let sequences = request::array(fields, "sequences")?.iter().map(parse_sequence).collect::<Result<Vec<_>, _>>()?;
+
+    let mut counters = Counters::default();
+    let mut positions = Vec::with_capacity(sequences.len());
+    let mut tensors = Vec::with_capacity(sequences.len());
+    for (index, sequence) in sequences.into_iter().enumerate() {
+        let length = sequence.ids.len();
+        let (first, values) = match path {
+            Path::Prompt => (length.saturating_sub(1), prompt(loaded.model()?, &sequence.ids, &mut counters)?),
+            Path::Readout => (0, readout(loaded.model()?, &sequence.ids, &mut counters)?),
+            Path::Session => (sequence.prefill.saturating_sub(1), session(loaded, sequence, &mut counters)?),
+        };
+        let vocab = loaded.model()?.config().vocab_size;
+        positions.push(Value::from_iter(first..length));
+        tensors.push(Tensor { name: format!("logits.{index}"), shape: vec![length - first, vocab], values });
+    }
+    Ok(Answer { head: json!({"positions": positions, "counters": counters.to_json()}), tensors })
+}
+
+fn parse_sequence(value: &Value) -> Result<Sequence, Fault> {
+    let fields = request::object(value, "an element of \"sequences\"")?;
+    let ids = request::ids(fields, "ids")?;
+    if request::optional(fields, "mask").is_some() {
+        let mask = request::ids(fields, "mask")?;
+        if mask.len() != ids.len() || mask.iter().any(|&bit| bit > 1) {
+            return Err(Fault::bad_request("\"mask\" has one 0 or 1 for each id"));
+        }
+        if mask.contains(&0) {
+            return Err(Fault::unsupported("the engine takes no padding mask"));
+        }
+    }
+    let prefill = parse_prefill(fields, ids.len())?;
+    Ok(Sequence { ids, prefill })
+}
+
+/// The length of the only prefill; absent chunks mean all ids.
+fn parse_prefill(fields: &Fields, length: usize) -> Result<usize, Fault> {
+    if request::optional(fields, "chunks").is_none() {
+        return Ok(length);
+    }
+    let chunks = request::ids(fields, "chunks")?;
+    let sum: usize = chunks.iter().map(|&chunk| chunk as usize).sum();
+    if chunks.is_empty() || chunks.contains(&0) || sum > length {
+        return Err(Fault::bad_request(format!("\"chunks\" {chunks:?} do not split a prefix of {length} ids")));
+    }
+    if chunks.len() > 1 {
+        return Err(Fault::unsupported("the engine has no chunked prefill: \"chunks\" holds one length"));
+    }
+    Ok(sum)
+}
+
+fn prompt(model: &Qwen35Model, ids: &[u32], counters: &mut Counters) -> Result<Vec<f32>, Fault> {
+    let values = model.forward_prompt_debug(ids)?;
+    counters.prompt += ids.len();
+    Ok(values)
+}
+
+/// All positions from one prefill for each group of vocabulary rows.
+fn readout(model: &Qwen35Model, ids: &[u32], counters: &mut Counters) -> Result<Vec<f32>, Fault> {
+    let vocab = model.config().vocab_size;
+    let slots: Vec<usize> = (0..ids.len()).collect();
+    let rows: Vec<u32> = (0..vocab as u32).collect();
+    let mut values = vec![0.0; ids.len() * vocab];
+    for (group, rows) in rows.chunks(READOUT_ROWS).enumerate() {
+        let start = group * READOUT_ROWS;
+        let read = model.prefill_readout(PrefillInput::TokenIds(ids), &slots, rows)?;
+        for (position, row) in read.iter().enumerate() {
+            values[position * vocab + start..][..rows.len()].copy_from_slice(row);
+        }
+    }
+    counters.readout += ids.len();
+    Ok(values)
+}
+
+fn session(loaded: &mut Loaded, sequence: Sequence, counters: &mut Counters) -> Result<Vec<f32>, Fault> {
+    let decoder = loaded.decoder()?;
+    let mut prefill = sequence.ids;
+    let steps = prefill.split_off(sequence.prefill);
+    let mut values = Vec::with_capacity((steps.len() + 1) * decoder.model().config().vocab_size);
+    let request = session_request(decoder, prefill, steps.len());
+    let mut session = ForcedSession::open(decoder, &request)?;
+    session.prefill(&mut values)?;
+    for id in steps {
+        session.decode(id, &mut values)?;
+    }
+    session.count(counters);
+    Ok(values)
+}

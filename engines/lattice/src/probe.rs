@@ -1,0 +1,140 @@
+//! `nll`, `hidden` and `taps`: what the model computes besides logits.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lattice_inference::lora_hook::{LoraHook, NoopLoraHook};
+use lattice_inference::model::HiddenPooling;
+use serde_json::json;
+
+use crate::engine::Loaded;
+use crate::fault::{Fault, guard};
+use crate::frame::{Answer, Tensor};
+use crate::request::{self, Fields};
+
+pub fn nll(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
+    let values = loaded.model()?.compute_token_nlls(&request::ids(fields, "ids")?)?;
+    let tensor = Tensor { name: "nll".into(), shape: vec![values.len()], values };
+    Ok(Answer { head: json!({}), tensors: vec![tensor] })
+}
+
+pub fn hidden(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
+    let model = loaded.model()?;
+    let ids = request::ids(fields, "ids")?;
+    // forward_final_hidden wants two tokens; pooling one token's state is that state, by the same code.
+    let rows = match ids.len() {
+        1 => vec![model.embed_tokens(&ids, HiddenPooling::LastToken)?],
+        _ => model.forward_final_hidden(&ids)?,
+    };
+    let shape = vec![rows.len(), model.config().hidden_size];
+    Ok(Answer { head: json!({}), tensors: vec![Tensor { name: "hidden".into(), shape, values: rows.concat() }] })
+}
+
+/// Which side of a projection a stage is.
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Input,
+    Output,
+}
+
+/// Stage of the goldens, projection of the engine, side.
+const STAGES: [(&str, &str, Side); 14] = [
+    ("mixer_in", "q_proj", Side::Input),
+    ("mixer_in", "in_proj_qkv", Side::Input),
+    ("attn.q_proj_out", "q_proj", Side::Output),
+    ("attn.v", "v_proj", Side::Output),
+    ("attn.gated", "o_proj", Side::Input),
+    ("mixer_out", "o_proj", Side::Output),
+    ("gdn.u", "in_proj_qkv", Side::Output),
+    ("gdn.z", "in_proj_z", Side::Output),
+    ("gdn.b", "in_proj_b", Side::Output),
+    ("gdn.a", "in_proj_a", Side::Output),
+    ("gdn.normed", "out_proj", Side::Input),
+    ("mixer_out", "out_proj", Side::Output),
+    ("mlp_in", "gate_proj", Side::Input),
+    ("mlp_out", "down_proj", Side::Output),
+];
+
+/// The stages that `taps` can answer, each once.
+pub fn stage_names() -> Vec<&'static str> {
+    let mut names: Vec<_> = STAGES.iter().map(|&(stage, _, _)| stage).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Rows by layer and stage, in the order in which the engine computed them.
+type Recorded = BTreeMap<(usize, &'static str), Vec<f32>>;
+
+/// An adapter that changes nothing and keeps what passes through the projections.
+struct Recorder {
+    wanted: Vec<&'static str>,
+    recorded: Arc<Mutex<Recorded>>,
+}
+
+impl LoraHook for Recorder {
+    fn apply(&self, layer: usize, module: &str, x: &[f32], output: &mut [f32]) {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        for (stage, projection, side) in STAGES {
+            if projection == module && self.wanted.contains(&stage) {
+                let row: &[f32] = if side == Side::Input { x } else { output };
+                recorded.entry((layer, stage)).or_default().extend_from_slice(row);
+            }
+        }
+    }
+}
+
+pub fn taps(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
+    let ids = request::ids(fields, "ids")?;
+    let wanted = parse_stages(fields)?;
+    let kv_heads = loaded.model()?.config().num_key_value_heads;
+    let recorded = Arc::new(Mutex::new(Recorded::new()));
+    let recorder = Recorder { wanted, recorded: Arc::clone(&recorded) };
+    loaded.with_model(|model| {
+        model.set_lora(Box::new(recorder))?;
+        // The hook must go also when the forward pass panics.
+        let result = guard(|| Ok(model.forward_prompt_debug(&ids)?));
+        model.set_lora(Box::new(NoopLoraHook))?;
+        result.map(drop)
+    })?;
+    let recorded = std::mem::take(&mut *recorded.lock().unwrap_or_else(PoisonError::into_inner));
+    let tensors = recorded.into_iter().map(|((layer, stage), values)| tap(layer, stage, values, ids.len(), kv_heads));
+    Ok(Answer { head: json!({}), tensors: tensors.collect() })
+}
+
+/// Absent or empty: all.
+fn parse_stages(fields: &Fields) -> Result<Vec<&'static str>, Fault> {
+    let known = stage_names();
+    if request::optional(fields, "stages").is_none() {
+        return Ok(known);
+    }
+    let mut wanted = Vec::new();
+    for value in request::array(fields, "stages")? {
+        let name =
+            value.as_str().ok_or_else(|| Fault::bad_request("\"stages\" holds something that is not a string"))?;
+        match known.iter().find(|&&stage| stage == name) {
+            Some(stage) => wanted.push(*stage),
+            None => {
+                return Err(Fault::unsupported(format!("stage \"{name}\" (the engine shows {})", known.join(", "))));
+            }
+        }
+    }
+    Ok(if wanted.is_empty() { known } else { wanted })
+}
+
+/// [positions, width], but `attn.v` as the goldens have it: [key-value heads, positions, head dimension].
+fn tap(layer: usize, stage: &str, values: Vec<f32>, positions: usize, kv_heads: usize) -> Tensor {
+    let name = format!("L{layer:02}.{stage}");
+    let width = values.len() / positions;
+    if stage != "attn.v" {
+        return Tensor { name, shape: vec![positions, width], values };
+    }
+    let dimension = width / kv_heads;
+    let mut by_head = Vec::with_capacity(values.len());
+    for head in 0..kv_heads {
+        for row in values.chunks_exact(width) {
+            by_head.extend_from_slice(&row[head * dimension..][..dimension]);
+        }
+    }
+    Tensor { name, shape: vec![kv_heads, positions, dimension], values: by_head }
+}

@@ -1,0 +1,62 @@
+//! Checked access to the fields of a request: a missing or wrongly typed field is `bad_request`.
+
+use serde_json::{Map, Value};
+
+use crate::fault::Fault;
+
+pub type Fields = Map<String, Value>;
+
+fn wrong(name: &str, expected: &str) -> Fault {
+    Fault::bad_request(format!("field \"{name}\" is missing or not {expected}"))
+}
+
+/// A field that may be absent or null.
+pub fn optional<'a>(fields: &'a Fields, name: &str) -> Option<&'a Value> {
+    fields.get(name).filter(|value| !value.is_null())
+}
+
+pub fn text<'a>(fields: &'a Fields, name: &str) -> Result<&'a str, Fault> {
+    fields.get(name).and_then(Value::as_str).ok_or_else(|| wrong(name, "a string"))
+}
+
+pub fn unsigned(fields: &Fields, name: &str) -> Result<u64, Fault> {
+    fields.get(name).and_then(Value::as_u64).ok_or_else(|| wrong(name, "an unsigned integer"))
+}
+
+pub fn array<'a>(fields: &'a Fields, name: &str) -> Result<&'a [Value], Fault> {
+    fields.get(name).and_then(Value::as_array).map(Vec::as_slice).ok_or_else(|| wrong(name, "an array"))
+}
+
+pub fn object<'a>(value: &'a Value, what: &str) -> Result<&'a Fields, Fault> {
+    value.as_object().ok_or_else(|| Fault::bad_request(format!("{what} is not an object")))
+}
+
+/// Absent means false.
+pub fn flag(fields: &Fields, name: &str) -> Result<bool, Fault> {
+    match optional(fields, name) {
+        None => Ok(false),
+        Some(value) => value.as_bool().ok_or_else(|| wrong(name, "true or false")),
+    }
+}
+
+/// A finite number; absent means `neutral`.
+pub fn number(fields: &Fields, name: &str, neutral: f64) -> Result<f64, Fault> {
+    match optional(fields, name) {
+        None => Ok(neutral),
+        Some(value) => value.as_f64().ok_or_else(|| wrong(name, "a number")),
+    }
+}
+
+/// Token ids. Whether they are in the vocabulary is for the engine to say; a negative one cannot reach it.
+pub fn ids(fields: &Fields, name: &str) -> Result<Vec<u32>, Fault> {
+    array(fields, name)?.iter().map(|value| token_id(value, name)).collect()
+}
+
+pub fn token_id(value: &Value, name: &str) -> Result<u32, Fault> {
+    let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+    id.ok_or_else(|| Fault::bad_request(format!("\"{name}\" holds {value}, which is not a token id of 32 bits")))
+}
+
+pub fn id(fields: &Fields, name: &str) -> Result<u32, Fault> {
+    token_id(fields.get(name).unwrap_or(&Value::Null), name)
+}
