@@ -1,0 +1,112 @@
+#include "reference/torch/gated_attention.h"
+
+#include <cmath>
+#include <vector>
+
+namespace crosscheck::torch_reference {
+
+RotaryEmbedding::RotaryEmbedding(const ModelSpec& spec, at::ScalarType dtype) {
+  const int64_t half = spec.rotary_dim / 2;
+  const int64_t dim = spec.head_dim;
+  const auto options = at::TensorOptions(dtype);
+  const at::Tensor exponent = at::arange(0, spec.rotary_dim, 2, options).div_(spec.rotary_dim);
+  const at::Tensor frequency = at::pow(spec.rope_theta, exponent).reciprocal_();
+  inverse_frequency_ = at::cat({frequency, frequency, at::zeros({dim - spec.rotary_dim}, options)});
+  sign_ = at::ones({dim}, options);
+  sign_.narrow(0, 0, half).neg_();
+  const at::Tensor index = at::arange(dim, at::kLong);
+  partner_ = at::cat({index.narrow(0, half, half), index.narrow(0, 0, half),
+                      index.narrow(0, 2 * half, dim - 2 * half)});
+}
+
+Rotation RotaryEmbedding::At(const at::Tensor& positions) const {
+  const at::Tensor angles = at::mul(positions.view({-1, 1, 1}), inverse_frequency_);
+  return {.cos = angles.cos(), .sin = angles.sin().mul_(sign_)};
+}
+
+at::Tensor RotaryEmbedding::Apply(const at::Tensor& x, const Rotation& rotation) const {
+  return at::mul(x, rotation.cos).addcmul_(at::index_select(x, -1, partner_), rotation.sin);
+}
+
+GatedAttention::GatedAttention(const Weights& weights, const std::string& prefix)
+    : heads_(weights.spec().heads),
+      kv_heads_(weights.spec().kv_heads),
+      head_dim_(weights.spec().head_dim),
+      epsilon_(weights.spec().rms_eps),
+      rotary_(weights.spec(), weights.dtype()),
+      out_proj_(weights.Matrix(prefix + "o_proj.weight", heads_ * head_dim_).t()) {
+  const int64_t hidden = weights.spec().hidden;
+  // Rows of q_proj are [q_h | gate_h] per head. Regrouped, q and k lie side by side and are
+  // normalised and rotated at once.
+  const at::Tensor query_gate =
+      weights.Matrix(prefix + "q_proj.weight", hidden).view({heads_, 2, head_dim_, hidden});
+  in_proj_ = at::cat({query_gate.select(1, 0).reshape({-1, hidden}),
+                      weights.Matrix(prefix + "k_proj.weight", hidden),
+                      weights.Matrix(prefix + "v_proj.weight", hidden),
+                      query_gate.select(1, 1).reshape({-1, hidden})})
+                 .t();
+  qk_norm_ = at::cat({weights.Vector(prefix + "q_norm.weight").expand({heads_, head_dim_}),
+                      weights.Vector(prefix + "k_norm.weight").expand({kv_heads_, head_dim_})})
+                 .add_(1);
+}
+
+LayerState GatedAttention::EmptyState() const {
+  const at::Tensor empty = at::zeros({kv_heads_, 0, head_dim_}, out_proj_.options());
+  LayerState state;
+  state.key = empty;
+  state.value = empty;
+  return state;
+}
+
+// query [S, H, D] -> context [S, H, D]. The G query heads of a kv head form one matrix: no
+// repetition of k and v.
+at::Tensor GatedAttention::Attend(const at::Tensor& query, const LayerState& state,
+                                  const Step& step, const Taps& taps) const {
+  const int64_t rows = heads_ / kv_heads_ * step.count;
+  const int64_t total = step.past + step.count;
+  const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
+  at::Tensor scores = at::bmm(query.transpose(0, 1).reshape({kv_heads_, rows, head_dim_}),
+                              state.key.transpose(1, 2))
+                          .view({heads_, step.count, total});
+  scores = step.attention_mask.defined() ? at::add(step.attention_mask, scores, scale)
+                                         : scores.mul_(scale);
+  const at::Tensor probabilities = at::_softmax(scores, -1, /*half_to_float=*/false);
+  taps("attn.probs", probabilities);
+  return at::bmm(probabilities.view({kv_heads_, rows, total}), state.value)
+      .view({heads_, step.count, head_dim_})
+      .transpose(0, 1);
+}
+
+at::Tensor GatedAttention::Forward(const at::Tensor& y, const Step& step, const Taps& taps,
+                                   LayerState& state) const {
+  const int64_t qk_heads = heads_ + kv_heads_;
+  const at::Tensor projected =
+      at::mm(y, in_proj_).view({step.count, qk_heads + kv_heads_ + heads_, head_dim_});
+  const at::Tensor query_key = projected.narrow(1, 0, qk_heads);
+  const at::Tensor value = projected.narrow(1, qk_heads, kv_heads_).transpose(0, 1);
+  const at::Tensor gate = projected.narrow(1, qk_heads + kv_heads_, heads_);
+  if (taps.Wants("attn.q_proj_out")) {
+    taps("attn.q_proj_out",
+         at::stack({projected.narrow(1, 0, heads_), gate}, 2).view({step.count, -1}));
+  }
+  taps("attn.v", value);
+
+  const at::Tensor normed = RmsNorm(query_key, qk_norm_, epsilon_);
+  const at::Tensor roped = rotary_.Apply(normed, rotary_.At(step.positions));
+  const at::Tensor query = roped.narrow(1, 0, heads_);
+  const at::Tensor key = roped.narrow(1, heads_, kv_heads_).transpose(0, 1);
+  taps("attn.q_normed", normed.narrow(1, 0, heads_));
+  taps("attn.k_normed", normed.narrow(1, heads_, kv_heads_));
+  taps("attn.q_roped", query.transpose(0, 1));
+  taps("attn.k_roped", key);
+
+  state.key = at::cat({state.key, key}, 1);
+  state.value = at::cat({state.value, value}, 1);
+  const at::Tensor context = Attend(query, state, step, taps);
+  taps("attn.context", context);
+  const at::Tensor gated = at::mul(gate.sigmoid(), context).reshape({step.count, -1});
+  taps("attn.gated", gated);
+  return at::mm(gated, out_proj_);
+}
+
+}  // namespace crosscheck::torch_reference

@@ -1,0 +1,82 @@
+// What the blocks of every family share: weights as tensors, taps, the context of one step, RMSNorm
+// and the gated MLP.
+//
+// All tensors have the dtype of the model's precision, fp32 or fp64. Activations are [S, d]: one
+// sequence, no batch.
+#ifndef CROSSCHECK_REFERENCE_TORCH_LAYERS_H_
+#define CROSSCHECK_REFERENCE_TORCH_LAYERS_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "reference/reference_model.h"
+#include "reference/torch/torch_headers.h"
+
+namespace crosscheck::torch_reference {
+
+// Weights by checkpoint name without the prefix. fp32 tensors borrow the memory of the Model, which
+// must outlive them.
+class Weights {
+ public:
+  Weights(const Model& model, at::ScalarType dtype) : model_(model), dtype_(dtype) {}
+  const ModelSpec& spec() const { return model_.spec; }
+  at::ScalarType dtype() const { return dtype_; }
+  at::Tensor Vector(const std::string& name) const;                   // [n]
+  at::Tensor Matrix(const std::string& name, int64_t columns) const;  // [n / columns, columns]
+
+ private:
+  const Model& model_;
+  at::ScalarType dtype_;
+};
+
+// The intermediate values of one layer, for whoever asked for them.
+struct Taps {
+  TapSink* sink;
+  int layer;
+  bool Wants(std::string_view stage) const { return sink != nullptr && sink->Wants(layer, stage); }
+  void operator()(std::string_view stage, const at::Tensor& value) const;
+};
+
+// Row-major values of any floating tensor, exactly.
+std::vector<double> ToVector(const at::Tensor& tensor);
+
+// What one Extend call knows about its S new positions, T = past + S.
+struct Step {
+  int64_t past;
+  int64_t count;              // S
+  at::Tensor positions;       // [S]: rotary position of each row
+  at::Tensor row_mask;        // [S, 1], 0 = padding; undefined: all rows are real
+  at::Tensor attention_mask;  // [S, T], added to the scores; undefined: every key is visible
+  TapSink* taps;
+};
+
+// Cache of one layer. Tensors are replaced and never written to, so a copy of the handles is a
+// snapshot. Linear attention uses the first two, full attention the last two; the others stay
+// undefined.
+struct LayerState {
+  at::Tensor conv;       // [K, C]: the last K rows of in_proj_qkv, before conv and SiLU
+  at::Tensor recurrent;  // [Hv, Dk, Dv]
+  at::Tensor key;        // [Hkv, T, D], after norm and RoPE
+  at::Tensor value;      // [Hkv, T, D]
+};
+
+// x · rsqrt(mean(x²) + epsilon) ⊙ scale over the last dimension; scale is 1 + w or w
+// (architectures.md 3.3, 3.7).
+at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& scale, double epsilon);
+
+// (silu(y·Wgᵀ) ⊙ (y·Wuᵀ))·Wdᵀ of architectures.md 3.4.
+class GatedMlp {
+ public:
+  GatedMlp(const Weights& weights, const std::string& prefix);
+  at::Tensor Forward(const at::Tensor& y) const;  // [S, d] -> [S, d]
+
+ private:
+  at::Tensor gate_up_;  // [d, 2I]
+  at::Tensor down_;     // [I, d]
+};
+
+}  // namespace crosscheck::torch_reference
+
+#endif  // CROSSCHECK_REFERENCE_TORCH_LAYERS_H_
