@@ -1,4 +1,5 @@
-// Hugging Face checkpoint folders: config.json, model.safetensors (or shards with an index), minimal tokenizer.json.
+// Hugging Face checkpoint folders: config.json, model.safetensors (or shards with an index),
+// minimal tokenizer.json.
 #ifndef CROSSCHECK_REFERENCE_CHECKPOINT_H_
 #define CROSSCHECK_REFERENCE_CHECKPOINT_H_
 
@@ -6,19 +7,24 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "reference/safetensors.h"
 #include "reference/weights.h"
 
 namespace crosscheck {
 
 struct CheckpointOptions {
-  int shards = 1;                  // > 1 writes model-0000i-of-0000n.safetensors and the index
+  int shards = 1;  // > 1 writes model-0000i-of-0000n.safetensors and the index
+  WriteMode mode = WriteMode::kAtomic;
 };
 
-// Creates `folder` if needed (mode 0755, files 0644, as lattice's ownership rule wants them) and replaces files in it.
-absl::Status WriteCheckpoint(const Model& model, const std::string& folder, const CheckpointOptions& options = {});
+// Creates `folder` if needed (mode 0755, files 0644, as lattice's ownership rule wants them) and
+// replaces files in it.
+absl::Status WriteCheckpoint(const Model& model, const std::string& folder,
+                             const CheckpointOptions& options = {});
 
-// Exact shapes and names are required; extra tensors (mtp.*, model.visual.*) are ignored; a missing lm_head is an error
-// unless tied. Accepts the prefixes `model.language_model.` and `model.`, never a mixture.
+// Exact shapes and names are required; extra tensors (mtp.*, model.visual.*) are ignored; a missing
+// lm_head is an error unless tied. Accepts the prefixes `model.language_model.` and `model.`, never
+// a mixture.
 absl::StatusOr<Model> ReadCheckpoint(const std::string& folder);
 
 }  // namespace crosscheck

@@ -1,0 +1,280 @@
+#include "reference/checkpoint.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <set>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "reference/json_input.h"
+#include "reference/safetensors.h"
+#include "reference/tokenizer_json.h"
+
+namespace crosscheck {
+namespace {
+
+using nlohmann::json;
+
+constexpr char kConfigFile[] = "config.json";
+constexpr char kWeightsFile[] = "model.safetensors";
+constexpr char kIndexFile[] = "model.safetensors.index.json";
+
+// ---- writing
+
+// Mode 0755 whatever the umask adds to it less: engines refuse folders that others may write.
+absl::Status MakeFolder(const std::string& folder) {
+  for (size_t at = folder.find('/', 1); at != std::string::npos; at = folder.find('/', at + 1)) {
+    mkdir(folder.substr(0, at).c_str(), 0755);  // the last mkdir reports what went wrong
+  }
+  if (mkdir(folder.c_str(), 0755) == 0 || errno == EEXIST) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("cannot create folder ", folder, ": ", std::strerror(errno)));
+}
+
+std::string_view HuggingFaceDType(DType storage) {
+  return storage == DType::kBF16 ? "bfloat16" : storage == DType::kF16 ? "float16" : "float32";
+}
+
+template <uint16_t (*Encode)(float)>
+std::string Narrow(const std::vector<float>& values) {
+  std::string bytes(values.size() * sizeof(uint16_t), '\0');
+  auto* out = reinterpret_cast<uint16_t*>(bytes.data());
+  for (size_t i = 0; i < values.size(); ++i) out[i] = Encode(values[i]);
+  return bytes;
+}
+
+// One file image of tensors [first, last).
+std::string EncodeShard(const Model& model, size_t first, size_t last) {
+  std::vector<std::string> narrowed(last - first);
+  std::vector<TensorView> views;
+  views.reserve(last - first);
+  for (size_t i = first; i < last; ++i) {
+    const TensorInfo& info = model.tensors[i];
+    const std::vector<float>& values = model.values[i];
+    const DType dtype = StorageOf(info.role, model.storage);
+    std::string& bytes = narrowed[i - first];
+    if (dtype == DType::kBF16) bytes = Narrow<EncodeBF16>(values);
+    if (dtype == DType::kF16) bytes = Narrow<EncodeF16>(values);
+    const std::string_view plain(reinterpret_cast<const char*>(values.data()),
+                                 values.size() * sizeof(float));
+    views.push_back(
+        {info.name, dtype, info.shape, dtype == DType::kF32 ? plain : std::string_view(bytes)});
+  }
+  return EncodeSafetensors(absl::MakeConstSpan(views));
+}
+
+absl::Status WriteShards(const Model& model, const std::string& folder,
+                         const CheckpointOptions& options) {
+  const size_t count = model.tensors.size();
+  const size_t shards = std::min(static_cast<size_t>(options.shards), count);
+  json weight_map = json::object();
+  int64_t total = 0;
+  for (size_t s = 0; s < shards; ++s) {
+    const std::string name = absl::StrFormat("model-%05d-of-%05d.safetensors", s + 1, shards);
+    const size_t first = s * count / shards;
+    const size_t last = (s + 1) * count / shards;
+    const std::string image = EncodeShard(model, first, last);
+    if (absl::Status status = WriteFile(absl::StrCat(folder, "/", name), image, options.mode);
+        !status.ok()) {
+      return status;
+    }
+    for (size_t i = first; i < last; ++i) {
+      weight_map[model.tensors[i].name] = name;
+      total += static_cast<int64_t>(model.values[i].size()) *
+               SizeOf(StorageOf(model.tensors[i].role, model.storage));
+    }
+  }
+  const json index = {{"metadata", {{"total_size", total}}}, {"weight_map", std::move(weight_map)}};
+  unlink(absl::StrCat(folder, "/", kWeightsFile).c_str());  // loaders prefer it to the index
+  return WriteFile(absl::StrCat(folder, "/", kIndexFile), index.dump(1), options.mode);
+}
+
+// ---- reading
+
+using TensorMap = absl::flat_hash_map<std::string, Tensor>;
+
+absl::Status AtFile(const std::string& path, const absl::Status& status) {
+  return {status.code(), absl::StrCat(path, ": ", std::string(status.message()))};
+}
+
+absl::StatusOr<json> ReadJsonFile(const std::string& path) {
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<json> parsed = ParseJson(*text);
+  return parsed.ok() ? parsed : AtFile(path, parsed.status());
+}
+
+absl::Status ReadTensors(const std::string& path, TensorMap* tensors) {
+  absl::StatusOr<std::string> bytes = ReadFile(path);
+  if (!bytes.ok()) return bytes.status();
+  absl::StatusOr<std::vector<Tensor>> decoded = DecodeSafetensors(*bytes);
+  if (!decoded.ok()) return AtFile(path, decoded.status());
+  for (Tensor& tensor : *decoded) {
+    std::string name = tensor.name;
+    if (!tensors->try_emplace(name, std::move(tensor)).second) {
+      return absl::InvalidArgumentError(absl::StrCat(path, ": tensor ", name, " is in two files"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The files of an index, each once. Names with a slash would leave the folder.
+absl::StatusOr<std::set<std::string>> ShardNames(const std::string& path) {
+  absl::StatusOr<json> index = ReadJsonFile(path);
+  if (!index.ok()) return index.status();
+  const json* map =
+      index->is_object() && index->contains("weight_map") ? &(*index)["weight_map"] : nullptr;
+  if (map == nullptr || !map->is_object()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": expected an object \"weight_map\""));
+  }
+  std::set<std::string> names;
+  for (const auto& [tensor, file] : map->items()) {
+    if (!file.is_string() || absl::StrContains(file.get_ref<const std::string&>(), '/')) {
+      return absl::InvalidArgumentError(absl::StrCat(path, ": weight_map of ", tensor, " holds ",
+                                                     file.dump().substr(0, 60),
+                                                     "; expected a file name"));
+    }
+    names.insert(file.get<std::string>());
+  }
+  return names;
+}
+
+absl::StatusOr<TensorMap> ReadAllTensors(const std::string& folder) {
+  TensorMap tensors;
+  const std::string single = absl::StrCat(folder, "/", kWeightsFile);
+  const std::string index = absl::StrCat(folder, "/", kIndexFile);
+  if (access(single.c_str(), F_OK) == 0) {
+    absl::Status status = ReadTensors(single, &tensors);
+    if (!status.ok()) return status;
+    return tensors;
+  }
+  if (access(index.c_str(), F_OK) != 0) {
+    return absl::NotFoundError(
+        absl::StrCat(folder, " holds neither ", kWeightsFile, " nor ", kIndexFile));
+  }
+  absl::StatusOr<std::set<std::string>> names = ShardNames(index);
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    absl::Status status = ReadTensors(absl::StrCat(folder, "/", name), &tensors);
+    if (!status.ok()) return status;
+  }
+  return tensors;
+}
+
+// "model.language_model." (composite) or "model." (text-only class).
+absl::StatusOr<std::string> FindPrefix(const TensorMap& tensors) {
+  bool composite = false;
+  bool flat = false;
+  for (const auto& [name, tensor] : tensors) {
+    if (absl::StartsWith(name, "model.language_model.")) composite = true;
+    for (const char* part : {"model.layers.", "model.embed_tokens.", "model.norm."}) {
+      if (absl::StartsWith(name, part)) flat = true;
+    }
+  }
+  if (composite && flat) {
+    return absl::InvalidArgumentError(
+        "tensor names mix the prefixes model.language_model. and model.");
+  }
+  return std::string(flat ? "model." : "model.language_model.");
+}
+
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) absl::StrAppend(&text, i == 0 ? "" : ",", shape[i]);
+  return text + "]";
+}
+
+absl::StatusOr<std::vector<float>> WeightValues(const Tensor& tensor, const TensorInfo& info) {
+  if (tensor.shape != info.shape) {
+    return absl::InvalidArgumentError(absl::StrCat("tensor ", tensor.name, " has shape ",
+                                                   ShapeText(tensor.shape), "; config.json wants ",
+                                                   ShapeText(info.shape)));
+  }
+  if (tensor.dtype != DType::kF32 && tensor.dtype != DType::kBF16 && tensor.dtype != DType::kF16) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tensor ", tensor.name, " has dtype ",
+                     std::string(kDTypeNames[static_cast<size_t>(tensor.dtype)]),
+                     "; expected F32, BF16 or F16"));
+  }
+  absl::StatusOr<std::vector<double>> wide = tensor.ToDoubles();
+  if (!wide.ok()) return wide.status();
+  std::vector<float> values(wide->begin(), wide->end());
+  if (!std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tensor ", tensor.name, " holds NaN or infinity"));
+  }
+  return values;
+}
+
+// The storage that writes these tensors back without loss.
+DType CommonStorage(const std::vector<const Tensor*>& used, const Model& model) {
+  DType storage = used.front()->dtype;
+  for (size_t i = 0; i < used.size(); ++i) {
+    const bool free = StorageOf(model.tensors[i].role, DType::kBF16) != DType::kF32;
+    if (free && used[i]->dtype != storage) storage = DType::kF32;
+  }
+  return storage;
+}
+
+absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, const TensorMap& tensors) {
+  absl::StatusOr<std::string> prefix = FindPrefix(tensors);
+  if (!prefix.ok()) return prefix.status();
+  Model model{spec, DType::kF32, Tensors(spec), {}};
+  std::vector<const Tensor*> used;
+  for (const TensorInfo& info : model.tensors) {
+    std::string name = info.name;
+    if (*prefix == "model." && absl::StartsWith(name, "model.language_model.")) {
+      name = *prefix + name.substr(std::strlen("model.language_model."));
+    }
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) {
+      const bool head = info.role == TensorRole::kHead;
+      return absl::NotFoundError(absl::StrCat("tensor ", name, " is missing",
+                                              head ? " and tie_word_embeddings is false" : ""));
+    }
+    absl::StatusOr<std::vector<float>> values = WeightValues(found->second, info);
+    if (!values.ok()) return values.status();
+    model.values.push_back(*std::move(values));
+    used.push_back(&found->second);
+  }
+  model.storage = CommonStorage(used, model);
+  return model;
+}
+
+}  // namespace
+
+absl::Status WriteCheckpoint(const Model& model, const std::string& folder,
+                             const CheckpointOptions& options) {
+  if (absl::Status status = MakeFolder(folder); !status.ok()) return status;
+  absl::Status status = options.shards > 1
+                            ? WriteShards(model, folder, options)
+                            : WriteFile(absl::StrCat(folder, "/", kWeightsFile),
+                                        EncodeShard(model, 0, model.tensors.size()), options.mode);
+  if (!status.ok()) return status;
+  status = WriteFile(absl::StrCat(folder, "/tokenizer.json"), TokenizerJson(model.spec.vocab),
+                     options.mode);
+  if (!status.ok()) return status;
+  const json config = ToHuggingFaceConfig(model.spec, HuggingFaceDType(model.storage));
+  return WriteFile(absl::StrCat(folder, "/", kConfigFile), config.dump(), options.mode);
+}
+
+absl::StatusOr<Model> ReadCheckpoint(const std::string& folder) {
+  absl::StatusOr<json> config = ReadJsonFile(absl::StrCat(folder, "/", kConfigFile));
+  if (!config.ok()) return config.status();
+  absl::StatusOr<ModelSpec> spec = FromHuggingFaceConfig(*config);
+  if (!spec.ok()) return AtFile(folder, spec.status());
+  absl::StatusOr<TensorMap> tensors = ReadAllTensors(folder);
+  if (!tensors.ok()) return tensors.status();
+  absl::StatusOr<Model> model = AssembleModel(*spec, *tensors);
+  return model.ok() ? std::move(model) : AtFile(folder, model.status());
+}
+
+}  // namespace crosscheck
