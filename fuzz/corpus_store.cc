@@ -1,13 +1,7 @@
 #include "fuzz/corpus_store.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <set>
 #include <system_error>
@@ -17,8 +11,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "reference/safetensors.h"
 
 namespace crosscheck {
 namespace {
@@ -34,7 +30,6 @@ std::string OneLine(absl::string_view text) { return absl::StrReplaceAll(text, {
 
 // An entry that still lacks its case.
 struct Header {
-  const Subject* subject = nullptr;
   Signature signature;
   std::string engine;
   VerdictKind verdict = VerdictKind::kEngineBug;
@@ -66,38 +61,59 @@ bool ParseVerdictKind(absl::string_view value, VerdictKind& kind) {
   return false;
 }
 
-// What is wrong with `key = value`, or "" when it has been stored.
-std::string SetField(absl::string_view key, absl::string_view value, Header& header) {
-  if (key == "subject") {
-    header.subject = FindSubject({value.data(), value.size()});
-    return header.subject ? "" : absl::StrCat("there is no subject '", value, "'");
-  }
+constexpr absl::string_view kKeys[] = {"signature", "engine", "verdict", "found", "marginal"};
+
+absl::Status SetField(absl::string_view key, absl::string_view value, Header& header) {
   if (key == "signature") {
     absl::StatusOr<Signature> signature = Signature::Parse({value.data(), value.size()});
-    if (!signature.ok()) return std::string(signature.status().message());
+    if (!signature.ok()) return signature.status();
     header.signature = *std::move(signature);
-    return "";
-  }
-  if (key == "engine") {
+  } else if (key == "engine") {
+    if (value.empty()) return absl::InvalidArgumentError("the engine is missing");
     header.engine = std::string(value);
-    return value.empty() ? "the engine is missing" : "";
-  }
-  if (key == "verdict") {
-    return ParseVerdictKind(value, header.verdict) ? "" : absl::StrCat("no verdict '", value, "'");
-  }
-  if (key == "marginal") {
+  } else if (key == "verdict") {
+    if (!ParseVerdictKind(value, header.verdict)) {
+      return absl::InvalidArgumentError(absl::StrCat("there is no verdict '", value, "'"));
+    }
+  } else if (key == "marginal") {
+    if (value != "yes" && value != "no") return absl::InvalidArgumentError("expected yes or no");
     header.marginal = value == "yes";
-    return value == "yes" || value == "no" ? "" : "expected yes or no";
+  } else if (!ParseFound(value, header)) {
+    return absl::InvalidArgumentError("expected 'seed <n>, case <n>, build <id>'");
   }
-  if (key == "found") {
-    return ParseFound(value, header) ? "" : "expected 'seed <n>, case <n>, build <id>'";
-  }
-  return absl::StrCat("unknown key '", key, "'");
+  return absl::OkStatus();
 }
 
 struct TextPosition {
   int line = 0, column = 1;
 };
+
+// Stores one `key = value` line; `column` is that of what is wrong with it.
+absl::Status ParseHeaderLine(absl::string_view line, Header& header, std::set<std::string>& seen,
+                             int& column) {
+  const size_t equals = line.find('=');
+  if (equals == line.npos) return absl::InvalidArgumentError("expected 'key = value'");
+  const std::string key(absl::StripAsciiWhitespace(line.substr(0, equals)));
+  if (!seen.insert(key).second) {
+    return absl::InvalidArgumentError(absl::StrCat("'", key, "' is given twice"));
+  }
+  if (std::find(std::begin(kKeys), std::end(kKeys), key) == std::end(kKeys)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown key '", key, "', expected one of ", absl::StrJoin(kKeys, ", ")));
+  }
+  const absl::string_view value = absl::StripLeadingAsciiWhitespace(line.substr(equals + 1));
+  column = static_cast<int>(value.data() - line.data()) + 1;
+  return SetField(key, value, header);
+}
+
+absl::Status CheckComplete(const std::set<std::string>& seen) {
+  for (const char* key : {"signature", "engine", "verdict"}) {
+    if (!seen.count(key)) {
+      return absl::InvalidArgumentError(absl::StrCat("the header lacks '", key, " = …'"));
+    }
+  }
+  return absl::OkStatus();
+}
 
 // Reads the lines before `---`; `at` is where it stands and `rest` what follows that line.
 absl::Status ParseHeader(absl::string_view text, Header& header, TextPosition& at,
@@ -108,64 +124,44 @@ absl::Status ParseHeader(absl::string_view text, Header& header, TextPosition& a
     const absl::string_view line = absl::StripTrailingAsciiWhitespace(rest.substr(0, end));
     rest.remove_prefix(std::min(end + 1, rest.size()));
     at = {at.line + 1, 1};
-    if (at.line == 1) {
-      if (line != kFirstLine) {
-        return absl::InvalidArgumentError(absl::StrCat("expected '", kFirstLine, "'"));
-      }
-    } else if (line == kSeparator) {
-      for (const char* key : {"signature", "engine", "verdict", "subject"}) {
-        if (!seen.count(key)) {
-          return absl::InvalidArgumentError(absl::StrCat("the header lacks '", key, " = …'"));
-        }
-      }
-      return absl::OkStatus();
-    } else if (absl::StartsWith(line, "#")) {
-      header.notes.emplace_back(absl::StripPrefix(line.substr(1), " "));
-    } else if (!line.empty()) {
-      const size_t equals = std::min(line.find('='), line.size());
-      const std::string key(absl::StripAsciiWhitespace(line.substr(0, equals)));
-      if (equals == line.size()) return absl::InvalidArgumentError("expected 'key = value'");
-      if (!seen.insert(key).second) {
-        return absl::InvalidArgumentError(absl::StrCat("'", key, "' is given twice"));
-      }
-      const absl::string_view value = absl::StripLeadingAsciiWhitespace(line.substr(equals + 1));
-      const std::string problem = SetField(key, value, header);
-      if (problem.empty()) continue;
-      const bool at_key = absl::StartsWith(problem, "unknown key");
-      at.column = at_key ? 1 : static_cast<int>(value.data() - line.data()) + 1;
-      return absl::InvalidArgumentError(problem);
+    if (at.line == 1 && line != kFirstLine) {
+      return absl::InvalidArgumentError(absl::StrCat("expected '", kFirstLine, "'"));
     }
+    if (line == kSeparator) return CheckComplete(seen);
+    if (at.line == 1 || line.empty()) continue;
+    if (line[0] == '#') {
+      header.notes.emplace_back(absl::StripPrefix(line.substr(1), " "));
+      continue;
+    }
+    absl::Status status = ParseHeaderLine(line, header, seen, at.column);
+    if (!status.ok()) return status;
   }
   at = {at.line + 1, 1};
   return absl::InvalidArgumentError("the line '---' before the case is missing");
 }
 
-absl::Status ErrorFromErrno(absl::string_view what, const std::string& path) {
-  return absl::UnavailableError(absl::StrCat(what, " ", path, ": ", std::strerror(errno)));
+// The subject that the body names in its line `subject = <name>`; `at` stands on the line before
+// the body.
+absl::StatusOr<const Subject*> FindSubjectOfBody(absl::string_view body, TextPosition& at) {
+  const int separator_line = at.line;
+  for (absl::string_view line : absl::StrSplit(body, '\n')) {
+    ++at.line;
+    const size_t equals = std::min(line.find('='), line.size());
+    if (absl::StripAsciiWhitespace(line.substr(0, equals)) != "subject") continue;
+    const absl::string_view after = line.substr(std::min(equals + 1, line.size()));
+    const absl::string_view name = absl::StripAsciiWhitespace(after.substr(0, after.find('#')));
+    const Subject* subject = FindSubject({name.data(), name.size()});
+    if (subject != nullptr) return subject;
+    at.column = static_cast<int>(name.data() - line.data()) + 1;
+    return absl::InvalidArgumentError(absl::StrCat("there is no subject '", name, "'"));
+  }
+  at = {separator_line + 1, 1};
+  return absl::InvalidArgumentError("the line 'subject = <name>' is missing");
 }
 
-absl::Status WriteAll(int file, absl::string_view text, const std::string& path) {
-  while (!text.empty()) {
-    const ssize_t written = write(file, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return ErrorFromErrno("cannot write", path);
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-  return fsync(file) == 0 ? absl::OkStatus() : ErrorFromErrno("cannot write", path);
-}
-
-// A reader sees the old file or the new one, never a part; on failure nothing new is left behind.
-absl::Status WriteFileAtomically(const std::string& path, absl::string_view text) {
-  const std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
-  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file < 0) return ErrorFromErrno("cannot create", temporary);
-  absl::Status status = WriteAll(file, text, temporary);
-  if (close(file) != 0 && status.ok()) status = ErrorFromErrno("cannot write", temporary);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
-    status = ErrorFromErrno("cannot replace", path);
-  }
-  if (!status.ok()) unlink(temporary.c_str());
-  return status;
+absl::Status AtPosition(std::string_view file_name, TextPosition at, const absl::Status& status) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(View(file_name), ":", at.line, ":", at.column, ": ", status.message()));
 }
 
 bool IsSmaller(const Case& a, const Case& b) {
@@ -181,8 +177,7 @@ std::string PrintEntry(const CorpusEntry& entry) {
                    "\nengine = ", OneLine(entry.engine),
                    "\nverdict = ", View(kVerdictKindNames[static_cast<size_t>(entry.verdict)]),
                    "\nfound = seed ", entry.seed, ", case ", entry.cases_until_found, ", build ",
-                   OneLine(entry.build), "\nmarginal = ", entry.marginal ? "yes" : "no",
-                   "\nsubject = ", View(entry.value.subject().name), "\n");
+                   OneLine(entry.build), "\nmarginal = ", entry.marginal ? "yes" : "no", "\n");
   for (const std::string& note : entry.notes) {
     for (absl::string_view line : absl::StrSplit(note, '\n'))
       absl::StrAppend(&text, "# ", line, "\n");
@@ -197,13 +192,15 @@ absl::StatusOr<CorpusEntry> ParseEntry(std::string_view text, std::string_view f
   TextPosition at;
   absl::string_view body;
   if (absl::Status status = ParseHeader(View(text), header, at, body); !status.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(View(file_name), ":", at.line, ":", at.column, ": ", status.message()));
+    return AtPosition(file_name, at, status);
   }
+  const auto header_lines = static_cast<size_t>(at.line);
+  absl::StatusOr<const Subject*> subject = FindSubjectOfBody(body, at);
+  if (!subject.ok()) return AtPosition(file_name, at, subject.status());
   // The subject counts lines from its own text; blank lines in place of the header make them those
   // of the file.
   absl::StatusOr<Case> value =
-      header.subject->parse(absl::StrCat(std::string(static_cast<size_t>(at.line), '\n'), body));
+      (*subject)->parse(absl::StrCat(std::string(header_lines, '\n'), body));
   if (!value.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(View(file_name), ":", value.status().message()));
   }
@@ -219,12 +216,9 @@ absl::StatusOr<CorpusEntry> ParseEntry(std::string_view text, std::string_view f
 }
 
 absl::StatusOr<CorpusEntry> ReadEntry(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file || fs::is_directory(path)) {
-    return absl::NotFoundError(absl::StrCat("cannot read the case ", path));
-  }
-  return ParseEntry(text, path);
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return text.status();
+  return ParseEntry(*text, path);
 }
 
 absl::StatusOr<std::string> WriteEntry(const std::string& root, const CorpusEntry& entry) {
@@ -246,7 +240,7 @@ absl::StatusOr<std::string> WriteEntry(const std::string& root, const CorpusEntr
       return path;
     }
   }
-  absl::Status status = WriteFileAtomically(path, PrintEntry(entry));
+  absl::Status status = WriteFile(path, PrintEntry(entry));
   if (!status.ok()) return status;
   return path;
 }

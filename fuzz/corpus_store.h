@@ -1,7 +1,7 @@
 // Regression files: a case as text behind a header that says how it was found.
 //
 // Layout: <root>/<property>/<signature with '.'>.case. One file per signature: a smaller case of the same engine replaces a
-// larger one; after `---` stands the subject's own text.
+// larger one; after `---` stands the text that the subject prints.
 //
 // Example of a file:
 //   # crosscheck case 1
@@ -10,9 +10,9 @@
 //   verdict = ENGINE_BUG
 //   found = seed 7, case 1234, build 1a2b3c
 //   marginal = no
-//   subject = model_run
 //   # error 3.1e-2 is 40 times its bound at position 3
 //   ---
+//   subject = model_run
 //   model.hidden = 4
 //   …
 #ifndef CROSSCHECK_FUZZ_CORPUS_STORE_H_

@@ -60,6 +60,12 @@ size_t TargetOfEngineName(const EngineName& name) {
   return kEngineTarget;
 }
 
+Message MakeRequest(Json head) {
+  Message request;
+  request.head = std::move(head);
+  return request;
+}
+
 struct LoadedModel {
   std::shared_ptr<const ModelRecipe> recipe;
   std::shared_ptr<const Model> weights;
@@ -158,7 +164,7 @@ class RunExecutor : public Executor {
       } else if (!NeedsLoad(model, target)) {
         // What the engine answers is not part of any case; a process that dies here is started
         // again by the next call.
-        CallEngine({.head = {{"op", "unload"}, {"model", model.ids[target]}}},
+        CallEngine(MakeRequest({{"op", "unload"}, {"model", model.ids[target]}}),
                    seconds_.engine_load);
       }
       model.ids[target].clear();
@@ -173,7 +179,7 @@ class RunExecutor : public Executor {
         return FailedReply(FailureKind::kBadRequest, std::string(written.message())).failure;
     }
     Reply reply =
-        CallEngine({.head = {{"op", "load"}, {"path", model.folder}}}, seconds_.engine_load);
+        CallEngine(MakeRequest({{"op", "load"}, {"path", model.folder}}), seconds_.engine_load);
     if (!reply.ok()) return std::move(reply.failure);
     const auto id = reply.message.head.find("model");
     if (id == reply.message.head.end() || !id->is_string() ||

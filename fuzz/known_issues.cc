@@ -1,11 +1,7 @@
 #include "fuzz/known_issues.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -14,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "reference/safetensors.h"
 
 namespace crosscheck {
 namespace {
@@ -203,12 +200,10 @@ absl::StatusOr<std::vector<KnownIssue>> ParseKnownIssues(std::string_view text,
 }
 
 absl::StatusOr<std::vector<KnownIssue>> ReadKnownIssues(const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::exists(path, error) && !error) return std::vector<KnownIssue>();
-  std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file) return absl::NotFoundError(absl::StrCat("cannot read the known issues in ", path));
-  return ParseKnownIssues(text, path);
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (absl::IsNotFound(text.status())) return std::vector<KnownIssue>();
+  if (!text.ok()) return text.status();
+  return ParseKnownIssues(*text, path);
 }
 
 }  // namespace crosscheck
