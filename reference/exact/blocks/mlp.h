@@ -1,0 +1,36 @@
+// SwiGLU feed-forward block: (silu(y·Wgᵀ) ⊙ (y·Wuᵀ)) · Wdᵀ, architectures.md 3.4.
+#ifndef CROSSCHECK_REFERENCE_EXACT_BLOCKS_MLP_H_
+#define CROSSCHECK_REFERENCE_EXACT_BLOCKS_MLP_H_
+
+#include <string>
+#include <vector>
+
+#include "reference/exact/matmul.h"
+#include "reference/weights.h"
+
+namespace crosscheck::exact {
+
+template <class T>
+struct MlpScratch {
+  std::vector<T> gate;
+  std::vector<T> up;
+};
+
+template <class N>
+class Mlp {
+ public:
+  using T = typename N::Scalar;
+  // `prefix` is the layer's, e.g. "layers.0.".
+  Mlp(const Model& model, const std::string& prefix);
+  // x [rows, d] → y [rows, d].
+  void Apply(const T* x, int rows, MlpScratch<T>& scratch, T* y) const;
+
+ private:
+  Linear<N> gate_;
+  Linear<N> up_;
+  Linear<N> down_;
+};
+
+}  // namespace crosscheck::exact
+
+#endif  // CROSSCHECK_REFERENCE_EXACT_BLOCKS_MLP_H_

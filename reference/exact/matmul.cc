@@ -1,0 +1,100 @@
+#include "reference/exact/matmul.h"
+
+#include <algorithm>
+
+namespace crosscheck::exact {
+namespace {
+
+// Accumulators of kRows rows and kPanels panels of the result, meant to live in registers.
+template <class T, int kRows, int kPanels>
+struct Tile {
+  Lanes<T> cells[kRows * kPanels];
+
+  static Tile Zero() {
+    Tile tile;
+    for (auto& cell : tile.cells) cell.setZero();
+    return tile;
+  }
+  Tile& operator+=(const Tile& other) {
+    for (int i = 0; i < kRows * kPanels; ++i) cells[i] += other.cells[i];
+    return *this;
+  }
+};
+
+template <class T>
+void StoreColumns(const Lanes<T>& lanes, int columns, T* to) {
+  if (columns >= kLanes<T>) {
+    Store<T>(lanes, to);
+  } else {
+    for (int i = 0; i < columns; ++i) to[i] = lanes[i];
+  }
+}
+
+// Rows row … row+kRows-1 of all columns from `column` on, as far as whole groups of kPanels go;
+// returns the next column.
+template <class N, int kRows, int kPanels, class T = typename N::Scalar>
+int MultiplyRows(Rows<const T> x, Panels<T> m, int inner, int columns, int column, Rows<T> y) {
+  using TileT = Tile<T, kRows, kPanels>;
+  for (; column + (kPanels - 1) * kLanes<T> < columns; column += kPanels * kLanes<T>) {
+    const T* panel = m.data + column / kLanes<T> * m.panel_stride;
+    const TileT sum = Sum<N::kOrder>(0, inner, TileT::Zero(), [&](int k) {
+      TileT products;
+      for (int p = 0; p < kPanels; ++p) {
+        const Lanes<T> weights = Load(panel + p * m.panel_stride + k * m.row_stride);
+        for (int r = 0; r < kRows; ++r)
+          products.cells[r * kPanels + p] = weights * x.data[r * x.stride + k];
+      }
+      return products;
+    });
+    for (int r = 0; r < kRows; ++r) {
+      for (int p = 0; p < kPanels; ++p) {
+        const int first = column + p * kLanes<T>;
+        StoreColumns<T>(sum.cells[r * kPanels + p], columns - first, y.data + r * y.stride + first);
+      }
+    }
+  }
+  return column;
+}
+
+}  // namespace
+
+template <class N>
+void MatMul<N>::Run(Rows<const T> x, Panels<T> m, int rows, int inner, int columns, Rows<T> y) {
+  int row = 0;
+  for (; row + 4 <= rows; row += 4) {
+    MultiplyRows<N, 4, 1>({x.data + row * x.stride, x.stride}, m, inner, columns, 0,
+                          {y.data + row * y.stride, y.stride});
+  }
+  for (; row + 2 <= rows; row += 2) {
+    const Rows<const T> from{x.data + row * x.stride, x.stride};
+    const Rows<T> to{y.data + row * y.stride, y.stride};
+    const int column = MultiplyRows<N, 2, 2>(from, m, inner, columns, 0, to);
+    MultiplyRows<N, 2, 1>(from, m, inner, columns, column, to);
+  }
+  for (; row < rows; ++row) {
+    const Rows<const T> from{x.data + row * x.stride, x.stride};
+    const Rows<T> to{y.data + row * y.stride, y.stride};
+    const int column = MultiplyRows<N, 1, 4>(from, m, inner, columns, 0, to);
+    MultiplyRows<N, 1, 1>(from, m, inner, columns, column, to);
+  }
+}
+
+template <class N>
+Linear<N>::Linear(absl::Span<const float> weight, int out, int in) : out_(out), in_(in) {
+  panels_.resize(static_cast<size_t>(PadToLanes<T>(out)) * in);
+  for (int o = 0; o < out; ++o) {
+    T* to = panels_.data() + static_cast<size_t>(o / kLanes<T>) * in * kLanes<T> + o % kLanes<T>;
+    const float* row = weight.data() + static_cast<size_t>(o) * in;
+    for (int i = 0; i < in; ++i) to[i * kLanes<T>] = row[i];
+  }
+}
+
+template <class N>
+void Linear<N>::Apply(const T* x, int rows, T* y, ptrdiff_t y_stride) const {
+  MatMul<N>::Run({x, in_}, TransposedPanels(panels_.data(), in_), rows, in_, out_, {y, y_stride});
+}
+
+CROSSCHECK_INSTANTIATE_FOR_ALL_NUMERICS(MatMul);
+CROSSCHECK_INSTANTIATE_FOR_ALL_NUMERICS(Linear);
+
+}  // namespace crosscheck::exact
