@@ -1,0 +1,194 @@
+#include "properties/judges/tolerance.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "properties/judges/failure.h"
+#include "reference/reference_model.h"
+
+namespace crosscheck {
+namespace {
+
+constexpr std::string_view kReferenceNames[] = {
+    "torch:fp32", "exact:fp32", "exact:fp32-chunked-reversed", "exact:fp32-chunked-pairwise"};
+
+std::string PathName(ModelPath path) {
+  return std::string(kModelPathNames[static_cast<int>(path)]);
+}
+
+// Calls visit(sequence, position, exact row, engine row) at every judged position; the exact answer
+// holds them all.
+template <class Visit>
+void ForEachRow(const JudgedRows& rows, Visit visit) {
+  for (size_t s = 0; s < rows.judged.sequences.size(); ++s) {
+    const SequenceLogits& engine = rows.judged.sequences[s];
+    for (size_t i = 0; i < engine.positions.size(); ++i) {
+      int position = engine.positions[i];
+      visit(static_cast<int>(s), position, rows.exact.sequences[s].row(position), engine.row(i));
+    }
+  }
+}
+
+// The place of the largest centred error.
+struct WorstPlace {
+  int sequence = 0, position = 0, logit = 0;
+  double engine = 0, exact = 0, error = -1;
+};
+
+WorstPlace FindWorst(const JudgedRows& rows) {
+  WorstPlace worst;
+  ForEachRow(rows, [&](int sequence, int position, auto exact, auto engine) {
+    double mean = 0;
+    for (size_t i = 0; i < exact.size(); ++i) mean += engine[i] - exact[i];
+    mean /= static_cast<double>(exact.size());
+    for (size_t i = 0; i < exact.size(); ++i) {
+      double error = std::abs(engine[i] - exact[i] - mean);
+      if (error > worst.error) {
+        worst = {sequence, position, static_cast<int>(i), engine[i], exact[i], error};
+      }
+    }
+  });
+  return worst;
+}
+
+// |d ln p| of the actual next tokens. Its bound is the identity of judging.md 3.4 and never decides
+// a verdict.
+Measure MeasureNll(const JudgedRows& rows, const ErrorBound& bound) {
+  Measure nll{.metric = "nll",
+              .path = PathName(rows.path),
+              .error = 0,
+              .bound = 2 * bound.Of(Metric::kCentredLinf),
+              .floor_bound = 2 * bound.FloorOf(Metric::kCentredLinf)};
+  ForEachRow(rows, [&](int sequence, int position, auto exact, auto engine) {
+    const std::vector<int32_t>& ids = rows.c.sequences[sequence].ids;
+    if (position + 1 >= static_cast<int>(ids.size())) return;
+    nll.error = std::max(nll.error, NllDifference(exact, engine, ids[position + 1]));
+  });
+  return nll;
+}
+
+std::string Explain(const JudgedRows& rows, const ErrorBound& bound, const Distances& error,
+                    const std::string& bucket) {
+  Metric worst = Metric::kCentredLinf;
+  for (Metric metric : kVerdictMetrics) {
+    if (error[Index(metric)] / bound.Of(metric) > error[Index(worst)] / bound.Of(worst)) {
+      worst = metric;
+    }
+  }
+  WorstPlace place = FindWorst(rows);
+  return absl::StrFormat(
+      "path %s: %s %.4g is above its bound %.4g (%.3g times); bucket %s\n"
+      "largest at sequence %d, position %d, logit %d: engine %.9g, exact %.17g",
+      PathName(rows.path), std::string(kMetricNames[Index(worst)]), error[Index(worst)],
+      bound.Of(worst), error[Index(worst)] / bound.Of(worst), bucket, place.sequence,
+      place.position, place.logit, place.engine, place.exact);
+}
+
+}  // namespace
+
+std::vector<ReferenceRun> ReferencesFrom(size_t first) {
+  std::vector<ReferenceRun> references;
+  for (std::string_view name : kReferenceNames) references.push_back({first++, name});
+  return references;
+}
+
+std::vector<ReferenceRun> AppendReferences(std::vector<Run>& plan, const Run& like) {
+  size_t first = plan.size();
+  for (int k = 0; k < 4; ++k) {
+    Run run = like;
+    run.role = k == 0 ? Role::kTorch : Role::kPerturbed;
+    run.variant = k == 0 ? static_cast<int>(TorchPrecision::kFp32) : k;
+    plan.push_back(std::move(run));
+  }
+  return ReferencesFrom(first);
+}
+
+BucketKey BucketOf(const ModelRunCase& c, ModelPath path) {
+  size_t longest = 0;
+  for (const SequenceCase& sequence : c.sequences) longest = std::max(longest, sequence.ids.size());
+  return {.family = c.model->spec.family,
+          .path = "f32-" + PathName(path),
+          .depth = DepthClass(static_cast<int>(c.model->spec.layers.size())),
+          .length = LengthClass(static_cast<int>(longest)),
+          .style = c.model->weights.style};
+}
+
+std::optional<Verdict> MeasureReference(const JudgedRows& rows, ReferenceRun reference,
+                                        Observations& observations, Distances& distances) {
+  std::string stage = PathName(rows.path), name(reference.name);
+  const Reply& reply = observations[reference.observation];
+  if (!reply.ok()) return ReferenceFailure(*reply.failure, name, stage);
+  auto answer = ReadLogits(reply.message, rows.c, rows.path);
+  if (!answer.ok()) {
+    return MakeVerdict(VerdictKind::kSetupError, stage, ErrorClass::kNone,
+                       absl::StrCat("the reference ", name, ": ", answer.status().message()));
+  }
+  LogitPlace place = FirstNonfinite(*answer);
+  if (place.logit >= 0) {
+    return MakeVerdict(VerdictKind::kReferenceDrift, stage, ErrorClass::kNonfinite,
+                       absl::StrCat("the reference ", name, " has ", place.value, " at sequence ",
+                                    place.sequence, ", position ", place.position, ", logit ",
+                                    place.logit, "; the exact model is finite there"));
+  }
+  distances = PoolDistances(rows.exact, *answer, rows.judged).Result();
+  return std::nullopt;
+}
+
+std::optional<Verdict> WidenUntil(const JudgedRows& rows, absl::Span<const ReferenceRun> references,
+                                  Observations& observations, ErrorBound& bound,
+                                  const std::function<bool()>& passes) {
+  for (const ReferenceRun& reference : references) {
+    if (passes()) return std::nullopt;
+    if (!observations.Available(reference.observation)) continue;
+    Distances distances;
+    auto failed = MeasureReference(rows, reference, observations, distances);
+    if (failed) return failed;
+    bound.Widen(distances);
+  }
+  return std::nullopt;
+}
+
+Verdict JudgeTolerance(const JudgedRows& rows, absl::Span<const ReferenceRun> references,
+                       Observations& observations) {
+  DistancePool pool = PoolDistances(rows.exact, rows.judged, rows.judged);
+  Distances error = pool.Result();
+  BucketKey key = BucketOf(rows.c, rows.path);
+  ErrorBound bound(CommittedErrorBounds().Find(key), pool.largest_exact(), rows.judged.dtype);
+  auto passes = [&] { return bound.Covers(error); };
+  if (auto failed = WidenUntil(rows, references, observations, bound, passes)) return *failed;
+
+  Verdict verdict;
+  verdict.signature.stage = PathName(rows.path);
+  verdict.judged = pool.rows();
+  verdict.bucket = key.ToString();
+  size_t torch = references.empty() ? 0 : references[0].observation;
+  bool report = !references.empty() && observations.Wanted(torch) && observations.Available(torch);
+  Distances torch_error{};
+  if (report) {
+    if (auto failed = MeasureReference(rows, references[0], observations, torch_error))
+      return *failed;
+  }
+  for (Metric metric : kVerdictMetrics) {
+    size_t i = Index(metric);
+    verdict.measures.push_back({.metric = std::string(kMetricNames[i]),
+                                .path = verdict.signature.stage,
+                                .error = error[i],
+                                .bound = bound.Of(metric),
+                                .floor_bound = bound.FloorOf(metric),
+                                .reference_error = report ? torch_error[i] : -1});
+  }
+  bool found = !passes();
+  if (report || found) verdict.measures.push_back(MeasureNll(rows, bound));
+  if (!found) return verdict;
+  verdict.kind = VerdictKind::kEngineBug;
+  verdict.signature.error = ErrorClass::kNumeric;
+  verdict.marginal = bound.WorstRatio(error) < kMarginalFactor;
+  verdict.message = Explain(rows, bound, error, verdict.bucket);
+  return verdict;
+}
+
+}  // namespace crosscheck

@@ -1,0 +1,57 @@
+// Oracle-relative tolerance with lazily consulted references (judging.md 3.1-3.3).
+#ifndef CROSSCHECK_PROPERTIES_JUDGES_TOLERANCE_H_
+#define CROSSCHECK_PROPERTIES_JUDGES_TOLERANCE_H_
+
+#include <functional>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "properties/logits.h"
+#include "properties/property.h"
+#include "reference/error_bound.h"
+
+namespace crosscheck {
+
+// What is compared: the exact model's logits at the judged positions, for sequences that ran on
+// `path`.
+struct JudgedRows {
+  const ModelRunCase& c;
+  ModelPath path;
+  const LogitsAnswer& exact;
+  const LogitsAnswer& judged;  // the engine's answer; its positions are the judged ones
+};
+
+// A reference's logits run in the plan: its observation and its name for messages.
+struct ReferenceRun {
+  size_t observation;
+  std::string_view name;
+};
+
+// The runs of r_1 .. r_4 (libtorch in fp32, then the perturbed fp32 variants), all with one
+// request. Appends them to `plan`.
+std::vector<ReferenceRun> AppendReferences(std::vector<Run>& plan, const Run& like);
+// The same list for a judge: they start at observation `first`.
+std::vector<ReferenceRun> ReferencesFrom(size_t first);
+
+BucketKey BucketOf(const ModelRunCase& c, ModelPath path);
+
+// One reference's distances to the exact model, over the judged rows. A reference that fails, lies
+// or is not finite where the exact model is gives the verdict instead.
+std::optional<Verdict> MeasureReference(const JudgedRows& rows, ReferenceRun reference,
+                                        Observations& observations, Distances& distances);
+
+// Widens the bound by one available reference after another until `passes()`. The order never
+// changes a verdict, as the bound only grows. Returns a verdict when a reference could not be used.
+std::optional<Verdict> WidenUntil(const JudgedRows& rows, absl::Span<const ReferenceRun> references,
+                                  Observations& observations, ErrorBound& bound,
+                                  const std::function<bool()>& passes);
+
+// The whole judgement: PASS, or ENGINE_BUG/numeric with the worst place in its message. Both
+// answers are finite.
+Verdict JudgeTolerance(const JudgedRows& rows, absl::Span<const ReferenceRun> references,
+                       Observations& observations);
+
+}  // namespace crosscheck
+
+#endif  // CROSSCHECK_PROPERTIES_JUDGES_TOLERANCE_H_
