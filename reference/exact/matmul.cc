@@ -12,7 +12,7 @@ struct Tile {
 
   static Tile Zero() {
     Tile tile;
-    for (auto& cell : tile.cells) cell.setZero();
+    for (auto& cell : tile.cells) cell = Lanes<T>{};
     return tile;
   }
   Tile& operator+=(const Tile& other) {
@@ -60,23 +60,20 @@ int MultiplyRows(Rows<const T> x, Panels<T> m, int inner, int columns, int colum
 
 template <class N>
 void MatMul<N>::Run(Rows<const T> x, Panels<T> m, int rows, int inner, int columns, Rows<T> y) {
+  // Shapes that keep eight accumulators: enough to hide the latency of an addition, few enough for
+  // 16 registers.
   int row = 0;
-  for (; row + 4 <= rows; row += 4) {
-    MultiplyRows<N, 4, 1>({x.data + row * x.stride, x.stride}, m, inner, columns, 0,
-                          {y.data + row * y.stride, y.stride});
-  }
-  for (; row + 2 <= rows; row += 2) {
-    const Rows<const T> from{x.data + row * x.stride, x.stride};
-    const Rows<T> to{y.data + row * y.stride, y.stride};
-    const int column = MultiplyRows<N, 2, 2>(from, m, inner, columns, 0, to);
-    MultiplyRows<N, 2, 1>(from, m, inner, columns, column, to);
-  }
-  for (; row < rows; ++row) {
-    const Rows<const T> from{x.data + row * x.stride, x.stride};
-    const Rows<T> to{y.data + row * y.stride, y.stride};
-    const int column = MultiplyRows<N, 1, 4>(from, m, inner, columns, 0, to);
-    MultiplyRows<N, 1, 1>(from, m, inner, columns, column, to);
-  }
+  const auto run = [&]<int kRows, int kPanels>() {
+    for (; row + kRows <= rows; row += kRows) {
+      const Rows<const T> from{x.data + row * x.stride, x.stride};
+      const Rows<T> to{y.data + row * y.stride, y.stride};
+      const int column = MultiplyRows<N, kRows, kPanels>(from, m, inner, columns, 0, to);
+      MultiplyRows<N, kRows, 1>(from, m, inner, columns, column, to);
+    }
+  };
+  run.template operator()<4, 2>();
+  run.template operator()<2, 4>();
+  run.template operator()<1, 8>();
 }
 
 template <class N>

@@ -109,11 +109,10 @@ void GatedDeltaNet<N>::Convolve(int rows, const LayerTaps& taps,
     const T* window = scratch.u.data() + static_cast<size_t>(r + 1) * padded_channels_;
     T* row = out + static_cast<size_t>(r) * padded_channels_;
     for (int c = 0; c < channels_; c += kLanes<T>) {
-      const Lanes<T> sum =
-          Sum<N::kOrder>(0, kernel_, Lanes<T>(Lanes<T>::Zero()), [&](int j) -> Lanes<T> {
-            return Load(conv_weight_.data() + j * padded_channels_ + c) *
-                   Load(window + j * padded_channels_ + c);
-          });
+      const Lanes<T> sum = Sum<N::kOrder>(0, kernel_, Lanes<T>{}, [&](int j) -> Lanes<T> {
+        return Load(conv_weight_.data() + j * padded_channels_ + c) *
+               Load(window + j * padded_channels_ + c);
+      });
       Store<T>(sum, row + c);
     }
     for (int c = 0; c < channels_; ++c) row[c] = Silu(row[c]);

@@ -34,7 +34,7 @@ void DeltaRules<N>::RunRecurrent(const DeltaHead<T>& head) {
     const T beta = *Row(head.beta, t);
     for (int c = 0; c < width; c += kLanes<T>) {
       T* state = head.state + c;
-      const Lanes<T> zero = Lanes<T>::Zero();
+      const Lanes<T> zero{};
       const Lanes<T> read = Sum<N::kOrder>(0, head.key_dim, zero, [&](int i) -> Lanes<T> {
         const Lanes<T> decayed = Load(state + i * width) * decay;
         Store<T>(decayed, state + i * width);
