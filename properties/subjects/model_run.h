@@ -2,7 +2,9 @@
 #ifndef CROSSCHECK_PROPERTIES_SUBJECTS_MODEL_RUN_H_
 #define CROSSCHECK_PROPERTIES_SUBJECTS_MODEL_RUN_H_
 
+#include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "properties/subject.h"
@@ -10,23 +12,29 @@
 
 namespace crosscheck {
 
-// The code paths of the protocol's model/1 (docs/engine_protocol.md): which positions are answered and how.
+// The code paths of the protocol's model/1 (docs/engine_protocol.md): which positions are answered
+// and how.
 enum class ModelPath { kPrompt, kReadout, kSession };
 inline constexpr std::string_view kModelPathNames[] = {"prompt", "readout", "session"};
 
 struct SequenceCase {
-  std::vector<int32_t> ids;        // the prompt, at least one id
-  std::vector<int32_t> chunks;     // session path: lengths of the prefill calls, sum in 1..ids.size(); the rest are steps
-  int left_padding = 0;            // masked junk ids in front of the prompt; 0 where the engine takes no masks
-  int generate = 0;                // greedy_prefix: tokens to generate
+  std::vector<int32_t> ids;     // the prompt, at least one id
+  std::vector<int32_t> chunks;  // session path: lengths of the prefill calls, sum in 1..ids.size();
+                                // the rest are steps
+  int left_padding =
+      0;             // masked junk ids in front of the prompt; 0 where the engine takes no masks
+  int generate = 0;  // greedy_prefix: tokens to generate
   bool operator==(const SequenceCase&) const = default;
 };
 
 struct ModelRunCase {
-  std::shared_ptr<const ModelRecipe> model;
+  static constexpr std::string_view kSubjectName = "model_run";
+  std::shared_ptr<const ModelRecipe>
+      model;  // never null in a case; cases of one shared seed have equal recipes
   ModelPath path = ModelPath::kReadout;
   std::vector<SequenceCase> sequences;
 };
+bool operator==(const ModelRunCase& a, const ModelRunCase& b);  // recipes by value
 
 const Subject& ModelRunSubject();
 

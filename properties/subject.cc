@@ -1,0 +1,36 @@
+#include "properties/subject.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "properties/subjects/model_run.h"
+
+namespace crosscheck {
+namespace {
+
+std::vector<const Subject*>& MutableSubjects() {
+  static std::vector<const Subject*> subjects = {&ModelRunSubject()};
+  return subjects;
+}
+
+}  // namespace
+
+const std::vector<const Subject*>& Subjects() { return MutableSubjects(); }
+
+const Subject* FindSubject(std::string_view name) {
+  for (const Subject* subject : Subjects()) {
+    if (subject->name == name) return subject;
+  }
+  return nullptr;
+}
+
+void AddSubject(const Subject& subject) {
+  if (FindSubject(subject.name) != nullptr) {
+    std::fprintf(stderr, "HARNESS BUG: a subject named %.*s exists already\n",
+                 static_cast<int>(subject.name.size()), subject.name.data());
+    std::abort();
+  }
+  MutableSubjects().push_back(&subject);
+}
+
+}  // namespace crosscheck
