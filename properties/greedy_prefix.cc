@@ -1,0 +1,262 @@
+// Greedy generation takes the token that the exact model ranks first, or one inside the allowed
+// error of it.
+//
+// The engine generates from each prompt (batched prefill, then decode). The exact model then reads
+// prompt and produced tokens in one go, so that every token is judged given its own prefix, the
+// engine's. judging.md 4.2 demands that nothing behind a divergence stays untested: here no
+// position depends on an earlier agreement at all, the whole sequence is judged to its end whether
+// or not the engine diverged, and after a divergence the engine is judged on the history that it
+// really has in its cache, which forcing the reference's token would replace.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "properties/judges/failure.h"
+#include "properties/judges/greedy.h"
+#include "properties/judges/nonfinite.h"
+#include "properties/property.h"
+#include "reference/reference_model.h"
+
+namespace crosscheck {
+namespace {
+
+constexpr char kStage[] = "session";
+constexpr char kTieStage[] = "tie";
+
+// The prompts that leave room in the context for a token. Padding has no place in `generate`.
+std::vector<SequenceCase> Prompts(const ModelRunCase& c) {
+  std::vector<SequenceCase> prompts;
+  for (SequenceCase sequence : c.sequences) {
+    int room = c.model->spec.max_positions - static_cast<int>(sequence.ids.size());
+    if (room < 1) continue;
+    sequence.generate = std::clamp(sequence.generate, 1, room);
+    sequence.left_padding = 0;
+    prompts.push_back(std::move(sequence));
+  }
+  return prompts;
+}
+
+// Observations: one generation for each prompt, then these.
+struct Layout {
+  explicit Layout(size_t prompts)
+      : exact(prompts), references(prompts + 1), own_logits(prompts + 5) {}
+  size_t exact, references, own_logits;
+};
+
+Message GenerateRequest(const SequenceCase& prompt) {
+  Message request;
+  request.head = {{"op", "generate"},
+                  {"ids", prompt.ids},
+                  {"path", "session"},
+                  {"max_tokens", prompt.generate},
+                  {"sampling",
+                   {{"temperature", 0},
+                    {"top_k", 0},
+                    {"top_p", 1},
+                    {"min_p", 0},
+                    {"repetition_penalty", 1},
+                    {"frequency_penalty", 0},
+                    {"presence_penalty", 0},
+                    {"seed", 0}}},
+                  {"stop", Json::array()},
+                  {"logprobs", false},
+                  {"stream", false}};
+  return request;
+}
+
+// Prompt and tokens as sequences of their own: the prompt in one prefill, the tokens step by step.
+// An id outside the vocabulary cuts the tokens; the judge has reported it before it looks at any
+// run that is made from this.
+ModelRunCase ForcedCase(const ModelRunCase& c, const std::vector<SequenceCase>& prompts,
+                        Observations& observations) {
+  ModelRunCase forced{.model = c.model, .path = ModelPath::kSession, .sequences = prompts};
+  for (size_t s = 0; s < prompts.size(); ++s) {
+    SequenceCase& sequence = forced.sequences[s];
+    sequence.chunks = {static_cast<int32_t>(sequence.ids.size())};
+    auto generated = ReadGenerated(observations[s].message);
+    if (!generated.ok()) continue;
+    for (int32_t id : generated->ids) {
+      if (id < 0 || id >= c.model->spec.vocab) break;
+      sequence.ids.push_back(id);
+    }
+  }
+  return forced;
+}
+
+std::vector<Run> Plan(const Case& erased) {
+  const auto& c = erased.As<ModelRunCase>();
+  std::vector<SequenceCase> prompts = Prompts(c);
+  std::vector<Run> plan;
+  for (const SequenceCase& prompt : prompts) {
+    plan.push_back({.role = Role::kEngine, .model = c.model, .request = GenerateRequest(prompt)});
+  }
+  if (plan.empty()) return plan;
+  auto derived = [&](Role role, auto request_of) {
+    return Run{.role = role,
+               .model = c.model,
+               .request = {},
+               .derive = [c, prompts, request_of](Observations& seen) {
+                 return request_of(ForcedCase(c, prompts, seen));
+               }};
+  };
+  auto session = [](const ModelRunCase& forced) {
+    return LogitsRequest(forced, ModelPath::kSession);
+  };
+  plan.push_back(
+      derived(Role::kExact, [](const ModelRunCase& forced) { return ExactRequest(forced); }));
+  AppendReferences(plan, derived(Role::kTorch, session));
+  plan.push_back(derived(Role::kEngine, session));
+  return plan;
+}
+
+// The answers of the engine, or what is wrong with them.
+std::optional<Verdict> ReadAnswers(const ModelRunCase& c, const std::vector<SequenceCase>& prompts,
+                                   Observations& observations, std::vector<Generated>& answers) {
+  for (size_t s = 0; s < prompts.size(); ++s) {
+    const Reply& reply = observations[s];
+    if (!reply.ok()) return EngineFailure(*reply.failure, kStage);
+    auto generated = ReadGenerated(reply.message);
+    if (!generated.ok()) {
+      absl::string_view what = generated.status().message();
+      return ProtocolLie(kStage, {what.data(), what.size()});
+    }
+    if (!generated->counted) {
+      return MakeVerdict(VerdictKind::kUnsupported, kStage, ErrorClass::kNone,
+                         "the counters say that generation did not run");
+    }
+    std::string wrong = MalformedGeneration(*generated, prompts[s].generate, c.model->spec);
+    if (!wrong.empty()) {
+      return MakeVerdict(VerdictKind::kEngineBug, kStage, ErrorClass::kToken,
+                         absl::StrCat("sequence ", s, ": ", wrong));
+    }
+    answers.push_back(*std::move(generated));
+  }
+  return std::nullopt;
+}
+
+std::string Describe(const Decision& decision, double bound, const std::string& bucket) {
+  return absl::StrFormat(
+      "sequence %d, generated token %d (after position %d): the engine took %d, the exact model "
+      "%d; the exact gap "
+      "%.6g is above the allowed %.4g; bucket %s",
+      decision.sequence, decision.step, decision.position, decision.token, decision.best,
+      decision.gap, bound, bucket);
+}
+
+// Exact ties that the engine broke otherwise than its own logits allow.
+std::optional<Verdict> JudgeTies(const ModelRunCase& forced, const std::vector<Decision>& decisions,
+                                 size_t own_logits, Observations& observations) {
+  for (const Decision& decision : decisions) {
+    if (decision.token == decision.best || decision.gap != 0) continue;
+    const Reply& reply = observations[own_logits];
+    if (!reply.ok() && reply.failure->kind == FailureKind::kUnsupported) return std::nullopt;
+    if (!reply.ok()) return EngineFailure(*reply.failure, kTieStage);
+    auto own = ReadLogits(reply.message, forced, ModelPath::kSession);
+    if (!own.ok()) {
+      absl::string_view what = own.status().message();
+      return ProtocolLie(kTieStage, {what.data(), what.size()});
+    }
+    const SequenceLogits& rows = own->sequences[decision.sequence];
+    auto at = std::find(rows.positions.begin(), rows.positions.end(), decision.position);
+    if (at == rows.positions.end() ||
+        !BreaksTieRule(decision, rows.row(at - rows.positions.begin()))) {
+      continue;
+    }
+    return MakeVerdict(
+        VerdictKind::kEngineBug, kTieStage, ErrorClass::kToken,
+        absl::StrFormat(
+            "sequence %d, generated token %d: the engine's logits of %d and %d are equal "
+            "and the largest, and it did not take the lowest index but %d",
+            decision.sequence, decision.step, decision.best, decision.token, decision.token));
+  }
+  return std::nullopt;
+}
+
+Verdict JudgeDecisions(const JudgedRows& rows, const std::vector<Decision>& decisions,
+                       const Layout& layout, Observations& observations) {
+  Verdict verdict;
+  verdict.signature.stage = kStage;
+  verdict.judged = static_cast<int>(decisions.size());
+  BucketKey key = BucketOf(rows.c, rows.path);
+  verdict.bucket = key.ToString();
+  double largest = 0;
+  const Decision* worst = nullptr;
+  for (const Decision& decision : decisions) {
+    for (double logit : rows.exact.sequences[decision.sequence].row(decision.position)) {
+      largest = std::max(largest, std::abs(logit));
+    }
+    if (worst == nullptr || decision.gap > worst->gap) worst = &decision;
+    if (decision.token != decision.best) ++verdict.near_ties;
+  }
+  if (worst == nullptr) return verdict;
+  ErrorBound bound(CommittedErrorBounds().Find(key), largest, DType::kF32);
+  auto allowed = [&] {
+    return 2 * bound.Of(Metric::kLinf);
+  };  // epsilon of the best plus that of the chosen
+  auto failed = WidenUntil(rows, ReferencesFrom(layout.references), observations, bound,
+                           [&] { return worst->gap <= allowed(); });
+  if (failed) return *failed;
+  verdict.measures.push_back({.metric = "greedy_gap",
+                              .path = kStage,
+                              .error = worst->gap,
+                              .bound = allowed(),
+                              .floor_bound = 2 * bound.FloorOf(Metric::kLinf)});
+  if (worst->gap > allowed()) {
+    verdict.near_ties =
+        static_cast<int>(std::count_if(decisions.begin(), decisions.end(), [&](const Decision& d) {
+          return d.token != d.best && d.gap <= allowed();
+        }));
+    verdict.kind = VerdictKind::kEngineBug;
+    verdict.signature.error = ErrorClass::kToken;
+    verdict.marginal = worst->gap < kMarginalFactor * allowed();
+    verdict.message = Describe(*worst, allowed(), verdict.bucket);
+    return verdict;
+  }
+  if (auto broken = JudgeTies(rows.c, decisions, layout.own_logits, observations)) return *broken;
+  if (verdict.near_ties > 0) verdict.kind = VerdictKind::kNearTie;
+  return verdict;
+}
+
+Verdict Judge(const Case& erased, Observations& observations) {
+  const auto& c = erased.As<ModelRunCase>();
+  std::vector<SequenceCase> prompts = Prompts(c);
+  if (prompts.empty()) {
+    return MakeVerdict(VerdictKind::kUnsupported, kStage, ErrorClass::kNone,
+                       "every prompt fills its context, there is no room to generate");
+  }
+  Layout layout(prompts.size());
+  std::vector<Generated> answers;
+  if (auto wrong = ReadAnswers(c, prompts, observations, answers)) return *wrong;
+  ModelRunCase forced = ForcedCase(c, prompts, observations);
+  const Reply& reply = observations[layout.exact];
+  if (!reply.ok()) return ReferenceFailure(*reply.failure, "exact", kStage);
+  auto exact = ReadExact(reply.message, forced);
+  if (!exact.ok()) {
+    return MakeVerdict(VerdictKind::kSetupError, kStage, ErrorClass::kNone,
+                       "the exact model: " + exact.status().ToString());
+  }
+  if (auto drift = JudgeNonfinite(*exact, LogitsAnswer{}, kStage)) return *drift;
+  std::vector<size_t> prompt_sizes;
+  for (const SequenceCase& prompt : prompts) prompt_sizes.push_back(prompt.ids.size());
+  std::vector<Decision> decisions = Decisions(forced, prompt_sizes, answers, *exact);
+  LogitsAnswer judged = DecisionRows(decisions, prompts.size());
+  return JudgeDecisions({forced, ModelPath::kSession, *exact, judged}, decisions, layout,
+                        observations);
+}
+
+}  // namespace
+
+const Property& PropertyNamed_greedy_prefix() {
+  static const Property property = {.name = "greedy_prefix",
+                                    .subject = &ModelRunSubject(),
+                                    .needs = {"model/1", "generate/1"},
+                                    .kills = {"faulty:rope_pairing", "faulty:crash", "faulty:hang",
+                                              "faulty:allocate", "faulty:panic", "faulty:garbage"},
+                                    .benign = {"exact:fp32", "exact:fp32-chunked-reversed",
+                                               "exact:fp32-chunked-pairwise", "torch"},
+                                    .plan = Plan,
+                                    .judge = Judge};
+  return property;
+}
+
+}  // namespace crosscheck
