@@ -13,10 +13,11 @@
 namespace crosscheck {
 
 struct EngineName {
-  std::string family;      // "lattice", "torch", "exact", "faulty", or the file name of a library or program
-  std::string version;     // "" = default
-  std::string variant;     // "" = default
-  std::string text;        // as given
+  std::string
+      family;  // "lattice", "torch", "exact", "faulty", or the file name of a library or program
+  std::string version;  // "" = default
+  std::string variant;  // "" = default
+  std::string text;     // as given
 };
 absl::StatusOr<EngineName> ParseEngineName(std::string_view text);
 
@@ -25,14 +26,15 @@ struct EngineInfo {
   std::string version;
   std::vector<std::string> extensions;
   bool available = true;
-  std::string hint;        // what to install or build when it is not available
+  std::string hint;  // what to install or build when it is not available
 };
-// Every engine that a name can choose, references and faulty engines included, in a fixed order. Loads nothing.
+// Every engine that a name can choose, references and faulty engines included, in a fixed order.
+// Loads nothing.
 std::vector<EngineInfo> ListEngines();
 
-// Opens an engine inside this process: the references, `faulty:` decorators, and shared libraries of the C ABI. Used by
-// crosscheck-host, by contract tests and by fuzz ELFs. An unknown name, a missing library or another ABI version is an
-// error that says what exists and what to do.
+// Opens an engine inside this process: the references, `faulty:` decorators, and shared libraries
+// of the C ABI. Used by crosscheck-host, by contract tests and by fuzz ELFs. An unknown name, a
+// missing library or another ABI version is an error that says what exists and what to do.
 absl::StatusOr<std::unique_ptr<Engine>> OpenInProcess(std::string_view name);
 
 }  // namespace crosscheck

@@ -1,0 +1,238 @@
+#include "engines/reference_engine.h"
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "engines/reference_ops.h"
+#include "engines/request_fields.h"
+#include "reference/checkpoint.h"
+#include "reference/weights.h"
+
+namespace crosscheck {
+namespace {
+
+absl::Status Refused(const absl::Status& status) {
+  return absl::FailedPreconditionError(status.message());
+}
+
+// The storage of a model is the dtype of its first tensor; exact values follow from any.
+absl::StatusOr<Model> ModelFromMessage(const Message& request) {
+  const absl::StatusOr<const Json*> config = ObjectField(request.head, "config");
+  if (!config.ok()) return config.status();
+  absl::StatusOr<ModelSpec> spec = FromHuggingFaceConfig(**config);
+  if (!spec.ok()) return Refused(spec.status());
+  Model model;
+  model.spec = *std::move(spec);
+  model.tensors = Tensors(model.spec);
+  for (const TensorInfo& info : model.tensors) {
+    const Tensor* tensor = request.Find(info.name);
+    if (tensor == nullptr)
+      return absl::FailedPreconditionError(absl::StrCat("tensor ", info.name, " is missing"));
+    if (tensor->shape != info.shape) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("tensor ", info.name, " has another shape than config says"));
+    }
+    const absl::StatusOr<std::vector<double>> values = tensor->ToDoubles();
+    if (!values.ok()) return Refused(values.status());
+    model.values.emplace_back(values->begin(), values->end());
+    if (model.values.size() == 1) model.storage = tensor->dtype;
+  }
+  return model;
+}
+
+absl::StatusOr<Model> ReadModel(const Message& request) {
+  const bool has_path = FindField(request.head, "path") != nullptr;
+  if (has_path == (FindField(request.head, "config") != nullptr)) {
+    return absl::InvalidArgumentError("load takes either \"path\" or \"config\" with tensors");
+  }
+  if (!has_path) return ModelFromMessage(request);
+  const absl::StatusOr<std::string> path = StringField(request.head, "path");
+  if (!path.ok()) return path.status();
+  absl::StatusOr<Model> model = ReadCheckpoint(*path);
+  if (!model.ok()) return Refused(model.status());
+  return model;
+}
+
+// A model of one layer of each kind, to find out whether the implementation runs at all.
+ModelSpec ProbeSpec() {
+  ModelSpec spec;
+  spec.layers = {LayerKind::kLinearAttention, LayerKind::kFullAttention};
+  spec.vocab = spec.hidden = spec.intermediate = 4;
+  spec.head_dim = spec.rotary_dim = 2;
+  spec.linear_key_dim = spec.linear_value_dim = 2;
+  return spec;
+}
+
+class ReferenceEngineImpl : public ReferenceEngine {
+ public:
+  ReferenceEngineImpl(std::string name, Factory factory, DType answers)
+      : name_(std::move(name)), factory_(std::move(factory)), answers_(answers) {}
+
+  Reply Call(const Message& request) override {
+    absl::StatusOr<Message> answer = Answer(request);
+    if (!answer.ok()) return FailedReply(answer.status());
+    Reply reply;
+    reply.message = *std::move(answer);
+    reply.message.head["ok"] = true;
+    return reply;
+  }
+
+  absl::StatusOr<std::string> LoadModel(std::shared_ptr<const Model> model) override {
+    absl::StatusOr<std::unique_ptr<ReferenceModel>> loaded = factory_(std::move(model));
+    if (!loaded.ok()) return loaded.status();
+    std::string id = absl::StrCat("m", next_model_++);
+    models_[id] = *std::move(loaded);
+    return id;
+  }
+
+  void UnloadModel(const std::string& id) override { models_.erase(id); }
+
+ private:
+  absl::StatusOr<Message> Answer(const Message& request) {
+    const absl::StatusOr<std::string> op = StringField(request.head, "op");
+    if (!op.ok()) return op.status();
+    if (*op == "hello") return Hello(request.head);
+    if (*op == "ping" || *op == "bye") return Message();
+    if (*op == "cancel") {  // requests are answered in order: nothing is left to cancel
+      const absl::StatusOr<int64_t> target = IntegerField(request.head, "target");
+      if (!target.ok()) return target.status();
+      return Message();
+    }
+    if (*op == "load") return Load(request);
+    const ReferenceOp* known = FindReferenceOp(*op);
+    if (known == nullptr && *op != "unload")
+      return absl::UnimplementedError(absl::StrCat("op \"", *op, "\""));
+    const absl::StatusOr<std::string> id = StringField(request.head, "model");
+    if (!id.ok()) return id.status();
+    const auto model = models_.find(*id);
+    if (model == models_.end())
+      return absl::InvalidArgumentError(absl::StrCat("no model \"", *id, "\""));
+    if (known != nullptr) return known->answer(*model->second, answers_, request.head);
+    models_.erase(model);
+    return Message();
+  }
+
+  // Runs a model of a few weights, so that a lazily loaded implementation pays its start here and
+  // not within the deadline of a case, and a broken one says so at once.
+  absl::Status Probe() {
+    ModelRecipe recipe;
+    recipe.spec = ProbeSpec();
+    const auto model = factory_(std::make_shared<const Model>(GenerateModel(recipe)));
+    if (!model.ok()) return absl::InternalError(model.status().message());
+    const int32_t ids[] = {1, 2};
+    return (*model)->NewSession()->Extend({.ids = ids}).status();
+  }
+
+  absl::StatusOr<Message> Hello(const Json& request) {
+    const absl::StatusOr<std::vector<int64_t>> versions = IntegersField(request, "protocol");
+    if (!versions.ok()) return versions.status();
+    if (std::find(versions->begin(), versions->end(), 1) == versions->end()) {
+      return absl::UnimplementedError("protocol versions other than 1");
+    }
+    if (absl::Status status = Probe(); !status.ok()) return status;
+    Message answer;
+    answer.head = {{"protocol", 1},
+                   {"name", name_},
+                   {"version", "1"},
+                   {"build", __VERSION__},
+                   {"extensions", {"core", "model/1", "session/1", "generate/1"}},
+                   {"environment", {{"threads", 1}}},
+                   {"limits",
+                    {{"masks", true},
+                     {"batched", false},
+                     {"chunked_prefill", true},
+                     {"storage", {"F32", "BF16", "F16"}}}}};
+    return answer;
+  }
+
+  // One dtype, one thread, one file format; everything else is named as unsupported.
+  absl::Status CheckOptions(const Json& request) const {
+    if (FindField(request, "options") == nullptr) return absl::OkStatus();
+    const absl::StatusOr<const Json*> options = ObjectField(request, "options");
+    if (!options.ok()) return options.status();
+    for (const auto& [key, value] : (*options)->items()) {
+      if (key == "dtype" && !value.is_string())
+        return absl::InvalidArgumentError("option dtype: expected a string");
+      const bool neutral = value.is_null() || (key == "threads" && value == 1) ||
+                           (key == "dtype" && (value == "f32" || value == DTypeName()));
+      const bool known = key == "dtype" || key == "threads" || key == "format" || key == "adapter";
+      if (known && !neutral)
+        return absl::UnimplementedError(absl::StrCat("option ", key, " = ", value.dump()));
+    }
+    return absl::OkStatus();
+  }
+
+  std::string DTypeName() const { return answers_ == DType::kF64 ? "f64" : "f32"; }
+
+  absl::StatusOr<Message> Load(const Message& request) {
+    if (absl::Status status = CheckOptions(request.head); !status.ok()) return status;
+    absl::StatusOr<Model> model = ReadModel(request);
+    if (!model.ok()) return model.status();
+    const ModelSpec spec = model->spec;
+    const absl::StatusOr<std::string> id =
+        LoadModel(std::make_shared<const Model>(*std::move(model)));
+    if (!id.ok()) return id.status();
+    Message answer;
+    answer.head = {{"model", *id},
+                   {"vocab", spec.vocab},
+                   {"context", spec.max_positions},
+                   {"paths", {"prompt", "readout", "session"}},
+                   {"echo", {{"dtype", DTypeName()}, {"threads", 1}}}};
+    return answer;
+  }
+
+  const std::string name_;
+  const Factory factory_;
+  const DType answers_;
+  std::map<std::string, std::unique_ptr<ReferenceModel>> models_;
+  int64_t next_model_ = 1;
+};
+
+template <size_t N>
+int IndexOf(const std::string_view (&names)[N], std::string_view name) {
+  for (size_t i = 0; i < N; ++i) {
+    if (names[i] == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+}  // namespace
+
+std::unique_ptr<ReferenceEngine> ReferenceEngine::Create(std::string name, Factory factory,
+                                                         DType answers) {
+  return std::make_unique<ReferenceEngineImpl>(std::move(name), std::move(factory), answers);
+}
+
+absl::StatusOr<std::unique_ptr<ReferenceEngine>> OpenReferenceEngine(std::string_view family,
+                                                                     std::string_view variant) {
+  const bool torch = family == "torch";
+  const std::string_view effective = !variant.empty() ? variant : torch ? "fp32" : "fp64";
+  const int index =
+      torch ? IndexOf(kTorchPrecisionNames, effective) : IndexOf(kExactVariantNames, effective);
+  if ((!torch && family != "exact") || index < 0) {
+    return absl::NotFoundError(
+        absl::StrCat("no reference ", std::string(family), ":", std::string(variant)));
+  }
+  std::string name(family);
+  if (!variant.empty()) name.append(":").append(variant);
+  const DType answers = effective == "fp64" ? DType::kF64 : DType::kF32;
+  if (torch) {
+    return ReferenceEngine::Create(
+        std::move(name),
+        [index](std::shared_ptr<const Model> model) {
+          return MakeTorchModel(std::move(model), static_cast<TorchPrecision>(index));
+        },
+        answers);
+  }
+  return ReferenceEngine::Create(
+      std::move(name),
+      [index](std::shared_ptr<const Model> model) {
+        return MakeExactModel(std::move(model), static_cast<ExactVariant>(index));
+      },
+      answers);
+}
+
+}  // namespace crosscheck

@@ -1,0 +1,171 @@
+#include "engines/registry.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "engines/faulty_engine.h"
+#include "engines/library_engine.h"
+#include "engines/reference_engine.h"
+
+namespace crosscheck {
+namespace {
+
+constexpr std::string_view kProgramPrefix = "cmd:";
+constexpr char kDecorated[] = "torch";  // what a faulty engine is made of
+
+bool StartsWith(std::string_view text, std::string_view start) {
+  return text.substr(0, start.size()) == start;
+}
+bool EndsWith(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+bool IsPath(std::string_view text) {
+  return text.find('/') != std::string_view::npos || EndsWith(text, ".so");
+}
+
+// The families that are shared libraries built with this project (CROSSCHECK_ENGINES in
+// CMakeLists.txt).
+std::vector<std::string> LibraryFamilies() {
+  return absl::StrSplit(CROSSCHECK_LIBRARY_ENGINES, ',', absl::SkipEmpty());
+}
+
+std::string LibraryFile(const std::string& family, const std::string& version) {
+  return absl::StrCat("libcrosscheck_", family, version.empty() ? "" : "_", version, ".so");
+}
+
+// lib/ beside this executable or beside its folder (test programs, an installed prefix); "" when it
+// is in neither.
+std::string FindLibrary(const std::string& file) {
+  std::error_code error;
+  const std::filesystem::path self =
+      std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  for (const std::filesystem::path& folder : {self / "lib", self.parent_path() / "lib"}) {
+    if (std::filesystem::exists(folder / file, error)) return (folder / file).string();
+  }
+  return "";
+}
+
+std::string BuildHint(const std::string& family) {
+  return absl::StrCat(
+      "install cargo 1.93 or newer (https://rustup.rs), configure again and build: cmake --build "
+      "--preset release --target crosscheck_",
+      family);
+}
+
+std::vector<EngineInfo> References() {
+  std::vector<EngineInfo> engines;
+  const std::vector<std::string> extensions = {"core", "model/1", "session/1", "generate/1"};
+  const auto add = [&](std::string family, const auto& variants) {
+    engines.push_back({family, "1", extensions, true, ""});
+    for (size_t i = 1; i < std::size(variants); ++i) {
+      engines.push_back(
+          {absl::StrCat(family, ":", std::string(variants[i])), "1", extensions, true, ""});
+    }
+  };
+  add("exact", kExactVariantNames);
+  add("torch", kTorchPrecisionNames);
+  return engines;
+}
+
+absl::Status UnknownEngine(std::string_view text) {
+  std::vector<std::string> names;
+  for (const EngineInfo& engine : ListEngines()) names.push_back(engine.name);
+  return absl::NotFoundError(absl::StrCat("no engine \"", std::string(text),
+                                          "\"; known: ", absl::StrJoin(names, ", "),
+                                          ", a path to a library, or cmd:PROGRAM"));
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> OpenLibraryFamily(const EngineName& name) {
+  const std::string file = LibraryFile(name.family, name.version);
+  const std::string path = FindLibrary(file);
+  if (path.empty()) {
+    return absl::NotFoundError(absl::StrCat("engine ", name.text, " is not built (no lib/", file,
+                                            "): ", BuildHint(name.family)));
+  }
+  Json options = Json::object();
+  if (!name.variant.empty()) options["variant"] = name.variant;
+  return OpenLibraryEngine(path, options);
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> OpenReference(const EngineName& name) {
+  auto opened = OpenReferenceEngine(name.family, name.variant);
+  if (!opened.ok()) return UnknownEngine(name.text);
+  return std::unique_ptr<Engine>(*std::move(opened));
+}
+
+}  // namespace
+
+absl::StatusOr<EngineName> ParseEngineName(std::string_view text) {
+  EngineName name;
+  name.text = text;
+  if (StartsWith(text, kProgramPrefix)) {
+    const std::string_view command = text.substr(kProgramPrefix.size());
+    const std::string_view program = command.substr(0, command.find(' '));
+    name.family = std::filesystem::path(program).filename().string();
+    if (name.family.empty())
+      return absl::InvalidArgumentError("\"cmd:\" needs a command line after the colon");
+    return name;
+  }
+  if (IsPath(text)) {
+    name.family = std::filesystem::path(text).filename().string();
+    if (name.family.empty())
+      return absl::InvalidArgumentError(absl::StrCat(name.text, " is a folder, not a library"));
+    return name;
+  }
+  const size_t colon = text.find(':');
+  const size_t at = text.substr(0, colon).find('@');
+  name.family = text.substr(0, std::min(at, colon));
+  if (at != std::string_view::npos)
+    name.version = text.substr(at + 1, colon == std::string_view::npos ? colon : colon - at - 1);
+  if (colon != std::string_view::npos) name.variant = text.substr(colon + 1);
+  const bool empty_part = name.family.empty() ||
+                          (at != std::string_view::npos && name.version.empty()) ||
+                          (colon != std::string_view::npos && name.variant.empty());
+  if (empty_part) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "engine \"", name.text,
+        "\": expected family[@version][:variant], a path to a library, or cmd:PROGRAM"));
+  }
+  return name;
+}
+
+std::vector<EngineInfo> ListEngines() {
+  std::vector<EngineInfo> engines;
+  const std::vector<std::string> extensions = {"core", "model/1", "session/1", "generate/1"};
+  for (const std::string& family : LibraryFamilies()) {
+    const bool available = !FindLibrary(LibraryFile(family, "")).empty();
+    engines.push_back({family, "", extensions, available, available ? "" : BuildHint(family)});
+  }
+  for (EngineInfo& reference : References()) engines.push_back(std::move(reference));
+  for (const std::string_view fault : FaultNames()) {
+    engines.push_back({absl::StrCat("faulty:", std::string(fault)), "1", extensions, true, ""});
+  }
+  return engines;
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> OpenInProcess(std::string_view text) {
+  const absl::StatusOr<EngineName> name = ParseEngineName(text);
+  if (!name.ok()) return name.status();
+  if (StartsWith(text, kProgramPrefix)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name->text, ": a program runs in its own process only"));
+  }
+  if (IsPath(text)) return OpenLibraryEngine(name->text, Json::object());
+  const std::vector<std::string> families = LibraryFamilies();
+  if (std::find(families.begin(), families.end(), name->family) != families.end())
+    return OpenLibraryFamily(*name);
+  if (!name->version.empty()) return UnknownEngine(text);
+  if (name->family != "faulty") return OpenReference(*name);
+  absl::StatusOr<std::unique_ptr<Engine>> inner = OpenInProcess(kDecorated);
+  if (!inner.ok()) return inner.status();
+  auto faulty = MakeFaultyEngine(name->variant, *std::move(inner));
+  return faulty.ok() ? std::move(faulty) : UnknownEngine(text);
+}
+
+}  // namespace crosscheck
