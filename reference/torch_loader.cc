@@ -1,5 +1,4 @@
-// MakeTorchModel: loads the shared library with the libtorch reference on first use and asks its
-// factory.
+// MakeTorchModel: loads the shared library on first use and asks its factory.
 #include <dlfcn.h>
 
 #include <cstdlib>

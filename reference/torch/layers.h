@@ -53,8 +53,7 @@ struct Step {
 };
 
 // Cache of one layer. Tensors are replaced and never written to, so a copy of the handles is a
-// snapshot. Linear attention uses the first two, full attention the last two; the others stay
-// undefined.
+// snapshot. Linear attention uses the first two, full attention the others; the rest is undefined.
 struct LayerState {
   at::Tensor conv;       // [K, C]: the last K rows of in_proj_qkv, before conv and SiLU
   at::Tensor recurrent;  // [Hv, Dk, Dv]

@@ -1,5 +1,4 @@
-// Everything of libtorch that this folder uses; precompiled, because parsing it costs seconds per
-// file.
+// Everything of libtorch that this folder uses; precompiled, as parsing it costs seconds per file.
 //
 // ivalue.h must come first: in C++20 the other headers of 1.13 need its types to be complete.
 #ifndef CROSSCHECK_REFERENCE_TORCH_TORCH_HEADERS_H_
