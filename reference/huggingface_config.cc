@@ -30,6 +30,12 @@ absl::Status WrongValue(std::string_view key, const json& found, std::string_vie
                                                  std::string(expected)));
 }
 
+bool FitsInt(const json& value) {
+  constexpr int64_t kMax = std::numeric_limits<int>::max();
+  if (value.is_number_unsigned()) return value.get<uint64_t>() <= uint64_t{kMax};
+  return value.is_number_integer() && value.get<int64_t>() >= -kMax && value.get<int64_t>() <= kMax;
+}
+
 // Reads keys of one JSON object with defaults; remembers the first error so that callers read
 // straight through.
 class KeyReader {
@@ -39,12 +45,7 @@ class KeyReader {
   int Integer(const char* key, int fallback) {
     const json* value = Find(key);
     if (value == nullptr) return fallback;
-    constexpr int kMax = std::numeric_limits<int>::max();
-    if (!value->is_number_integer() ||
-        (value->is_number_unsigned() && value->get<uint64_t>() > uint64_t{kMax}) ||
-        (!value->is_number_unsigned() && value->get<int64_t>() < -int64_t{kMax})) {
-      return Fail(key, *value, "an integer", fallback);
-    }
+    if (!FitsInt(*value)) return Fail(key, *value, "an integer", fallback);
     return value->get<int>();
   }
   double Number(const char* key, double fallback) {
@@ -171,7 +172,7 @@ int ReadEos(KeyReader* text) {
   const json* value = text->Optional("eos_token_id");
   if (value == nullptr) return -1;
   const json* first = value->is_array() && !value->empty() ? &value->front() : value;
-  if (!first->is_number_unsigned() || first->get<uint64_t>() >= (uint64_t{1} << 31)) {
+  if (!FitsInt(*first) || first->get<int>() < 0) {
     return text->Fail("eos_token_id", *value, "a token id, a list of token ids, or null", -1);
   }
   return first->get<int>();
