@@ -1,0 +1,152 @@
+// `crosscheck smoke`: the fixed sequence of cases, its table, its findings as files and its JSON.
+#include "fuzz/smoke.h"
+
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "cli/case_files.h"
+#include "cli/smoke_text.h"
+#include "cli/verb.h"
+#include "fmt/format.h"
+
+namespace crosscheck {
+namespace {
+
+struct SmokeFlags {
+  std::string engine = "lattice";
+  std::string properties;
+  std::string limit;
+  std::string references = "all";
+  std::string out = "findings";
+  std::string corpus = DefaultCorpusFolder();
+  std::string json;
+  uint64_t seed = 1;
+  int64_t cases = 15000;
+  int jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  double deadline = 10;
+  int evaluations = 2000;
+};
+
+absl::StatusOr<std::vector<const Property*>> ChooseProperties(const std::string& names) {
+  std::vector<const Property*> chosen;
+  for (const std::string& name : SplitList(names)) {
+    const Property* property = FindProperty(name);
+    if (property == nullptr) {
+      std::vector<std::string> known;
+      for (const Property* p : Properties()) known.emplace_back(p->name);
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown property '", name, "'; there are: ", absl::StrJoin(known, ", ")));
+    }
+    chosen.push_back(property);
+  }
+  return chosen;
+}
+
+// A progress line on a terminal, at most five times a second; nothing elsewhere.
+class Progress {
+ public:
+  void operator()(int64_t done, int64_t total, int64_t findings) {
+    auto now = std::chrono::steady_clock::now();
+    if (!LiveTerminal() || (done < total && now - last_ < std::chrono::milliseconds(200))) return;
+    last_ = now;
+    double seconds = std::chrono::duration<double>(now - start_).count();
+    std::cerr << fmt::format("\r{}/{} cases, {:.0f} per second, {} findings ", done, total,
+                             done / seconds, findings)
+              << (done == total ? "\n" : "") << std::flush;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), last_{};
+};
+
+absl::StatusOr<SmokeOptions> MakeOptions(const SmokeFlags& flags) {
+  SmokeOptions options;
+  options.executor.engine = flags.engine;
+  options.executor.deadline_seconds = flags.deadline;
+  options.executor.references =
+      flags.references == "all" ? ReferenceUse::kAll : ReferenceUse::kLazy;
+  options.seed = flags.seed;
+  options.cases = flags.cases;
+  options.jobs = flags.jobs;
+  options.out = flags.out;
+  options.build = std::string(BuildId());
+  options.minimise.max_evaluations = flags.evaluations;
+  options.minimise.interrupted = &InterruptFlag();
+  options.interrupted = &InterruptFlag();
+  options.progress = [progress = std::make_shared<Progress>()](int64_t done, int64_t total,
+                                                               int64_t findings) {
+    (*progress)(done, total, findings);
+  };
+  if (!flags.limit.empty()) {
+    auto seconds = ParseDuration(flags.limit);
+    if (!seconds.ok()) return seconds.status();
+    options.max_seconds = *seconds;
+  }
+  auto properties = ChooseProperties(flags.properties);
+  if (!properties.ok()) return properties.status();
+  options.properties = *std::move(properties);
+  auto known = ReadKnownIssuesOf(flags.corpus);
+  if (!known.ok()) return known.status();
+  options.known_issues = *std::move(known);
+  std::string regressions = flags.corpus + "/regressions";
+  if (!flags.corpus.empty() && std::filesystem::is_directory(regressions)) {
+    auto files = ListCaseFiles(regressions);
+    if (!files.ok()) return files.status();
+    options.regressions = *std::move(files);
+  }
+  return options;
+}
+
+int RunSmokeVerb(const SmokeFlags& flags) {
+  auto options = MakeOptions(flags);
+  if (!options.ok()) return Fail(options.status());
+  absl::Status folder = PrepareOutputFolder(flags.out);
+  if (!folder.ok()) return Fail(folder);
+  auto report = RunSmoke(*options);
+  if (!report.ok()) return Fail(report.status());
+  if (flags.json != "-") PrintSmokeReport(*report);
+  absl::Status written = WriteJson(SmokeJson(*report), flags.json);
+  if (!written.ok()) return Fail(written);
+  if (!report->findings.empty()) return kExitFinding;
+  for (const std::string& error : report->errors) Fail(absl::FailedPreconditionError(error));
+  return report->errors.empty() ? kExitClean : kExitError;
+}
+
+}  // namespace
+
+void AddSmoke(CLI::App& app, int& exit_code) {
+  auto flags = std::make_shared<SmokeFlags>();
+  CLI::App* verb =
+      app.add_subcommand("smoke", "A fixed sequence of cases for each property, about a minute");
+  verb->add_option("--engine", flags->engine, "Engine under test (default lattice)");
+  verb->add_option("--property", flags->properties, "Properties, comma-separated (default: all)");
+  verb->add_option("--seed", flags->seed, "Seed of the sequence (default 1)");
+  verb->add_option("--cases", flags->cases, "Cases of all properties together (default 15000)")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--for", flags->limit, "Cut the sequence after this time, e.g. 60s");
+  verb->add_option("--references", flags->references,
+                   "all: libtorch on every case; lazy: only where it decides")
+      ->check(CLI::IsMember({"all", "lazy"}));
+  verb->add_option("--deadline", flags->deadline, "Seconds per engine message (default 10)")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--jobs", flags->jobs, "Worker threads (default: one per core)")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--evaluations", flags->evaluations, "Minimiser's budget for each finding")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--out", flags->out, "Folder for findings (default findings)");
+  verb->add_option("--corpus", flags->corpus,
+                   "Corpus folder: regressions run first, known issues are counted");
+  verb->add_option("--json", flags->json, "Write JSON to a file, '-' for stdout");
+  verb->footer(
+      "Examples:\n"
+      "  crosscheck smoke --engine lattice --seed 7\n"
+      "  crosscheck smoke --engine faulty:token_logit --property logit_closeness --cases 2000 "
+      "--json report.json");
+  verb->callback([flags, &exit_code] { exit_code = RunSmokeVerb(*flags); });
+}
+
+}  // namespace crosscheck
