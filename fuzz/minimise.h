@@ -14,7 +14,7 @@ struct MinimiseOptions {
   double max_seconds = 60;                       // wall clock; conduct only, it never changes a verdict
   int replays = 3;                               // k of n when a replay disagrees (SPRT of judging.md 6)
   const std::atomic<bool>* interrupted = nullptr;  // Ctrl-C: keep the best so far
-  std::function<void(const Case&, const Verdict&, int evaluations)> progress;
+  std::function<void(const Case&, const Verdict&, int evaluations)> progress = nullptr;
 };
 
 struct Minimised {
