@@ -57,6 +57,13 @@ Reply LogitsReply(const std::vector<Rows>& sequences, const Json& counters) {
   return reply;
 }
 
+inline SequenceCase Sequence(std::vector<int32_t> ids, int generate = 0) {
+  SequenceCase sequence;
+  sequence.ids = std::move(ids);
+  sequence.generate = generate;
+  return sequence;
+}
+
 // A model of two layers; judges read nothing of it but its shape, style and end-of-sequence id.
 inline std::shared_ptr<const ModelRecipe> FakeModel(int vocab) {
   auto recipe = std::make_shared<ModelRecipe>();

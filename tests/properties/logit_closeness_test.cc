@@ -21,7 +21,7 @@ class LogitClosenessTest : public testing::Test {
   LogitClosenessTest() {
     run_.model = FakeModel(kVocab);
     run_.path = ModelPath::kReadout;
-    run_.sequences = {{.ids = {1, 2, 3}}, {.ids = {4, 1}}};
+    run_.sequences = {Sequence({1, 2, 3}), Sequence({4, 1})};
     rows_ = {{{0, 1, 2}, {{1, 2, 3, 4, 8}, {2, -1, 0, 1, 5}, {0, 0.5, 1, -7, 2}}},
              {{0, 1}, {{3, 1, 2, 0, 1}, {1, 1, 1, 2, 6}}}};
     counters_ = {{"readout", 1}};
@@ -47,7 +47,7 @@ class LogitClosenessTest : public testing::Test {
 TEST_F(LogitClosenessTest, PlanAsksEngineAndReferencesTheSameOnTheCasesPath) {
   run_.path = ModelPath::kSession;
   run_.sequences[0].chunks = {2};
-  std::vector<Run> plan = Closeness().plan(Case(ModelRunSubject(), run_));
+  std::vector<crosscheck::Run> plan = Closeness().plan(Case(ModelRunSubject(), run_));
   ASSERT_EQ(plan.size(), 6u);
   EXPECT_EQ(plan[kExact].role, Role::kExact);
   EXPECT_EQ(plan[kExact].request.head["path"], "readout");
@@ -63,7 +63,7 @@ TEST_F(LogitClosenessTest, PlanAsksEngineAndReferencesTheSameOnTheCasesPath) {
 
 TEST_F(LogitClosenessTest, PaddingGoesToTheEngineWithItsMaskAndNotToTheExactModel) {
   run_.sequences[1].left_padding = 2;
-  std::vector<Run> plan = Closeness().plan(Case(ModelRunSubject(), run_));
+  std::vector<crosscheck::Run> plan = Closeness().plan(Case(ModelRunSubject(), run_));
   EXPECT_EQ(plan[kEngine].request.head["sequences"][1]["mask"], Json({0, 0, 1, 1}));
   EXPECT_EQ(plan[kEngine].request.head["sequences"][1]["ids"].size(), 4u);
   EXPECT_EQ(plan[kExact].request.head["sequences"][1]["ids"], Json({4, 1}));

@@ -1,0 +1,76 @@
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "properties/property.h"
+#include "reference/reference_model.h"
+#include "tests/properties/fake_observations.h"
+
+namespace crosscheck {
+namespace {
+
+constexpr size_t kExact = 0, kReadout = 1, kSession = 2;
+
+class ReferenceAgreementTest : public testing::Test {
+ protected:
+  ReferenceAgreementTest() {
+    run_.model = FakeModel(3);
+    run_.path = ModelPath::kSession;
+    run_.sequences = {Sequence({1, 2})};
+    run_.sequences[0].chunks = {1};
+    rows_ = {{0, 1}, {{1, 2, 8}, {2, -1, 0}}};
+  }
+  Reply Torch(double error, const Json& counters) {
+    Rows rows = rows_;
+    rows.logits[1][0] += error;
+    return LogitsReply<double>({rows}, counters);
+  }
+  Verdict Judge(double readout_error, double session_error) {
+    seen_.replies[kExact] = LogitsReply<double>({rows_}, {{"readout", 2}});
+    seen_.replies[kReadout] = Torch(readout_error, {{"readout", 2}});
+    seen_.replies[kSession] = Torch(session_error, {{"prefill", 1}, {"step", 1}});
+    return FindProperty("reference_agreement")->judge(Case(ModelRunSubject(), run_), seen_);
+  }
+  ModelRunCase run_;
+  Rows rows_;
+  FakeObservations seen_;
+};
+
+TEST_F(ReferenceAgreementTest, PlanNeedsNoEngineAndRunsFp64) {
+  const Property& property = *FindProperty("reference_agreement");
+  EXPECT_TRUE(property.needs.empty());
+  std::vector<crosscheck::Run> plan = property.plan(Case(ModelRunSubject(), run_));
+  ASSERT_EQ(plan.size(), 3u);
+  EXPECT_EQ(plan[kReadout].variant, static_cast<int>(TorchPrecision::kFp64));
+  EXPECT_EQ(plan[kSession].request.head["path"], "session");
+  run_.path = ModelPath::kPrompt;
+  EXPECT_EQ(property.plan(Case(ModelRunSubject(), run_)).size(), 2u);
+}
+
+TEST_F(ReferenceAgreementTest, RoundingPassesOnBothPaths) {
+  Verdict verdict = Judge(1e-16, -1e-16);
+  EXPECT_EQ(verdict.kind, VerdictKind::kPass) << verdict.message;
+  EXPECT_EQ(verdict.judged, 4);
+  EXPECT_EQ(verdict.measures.size(), 2u);
+}
+
+TEST_F(ReferenceAgreementTest, MoreThanABillionthOfTheLargestLogitIsDriftOnEitherPath) {
+  for (bool session : {false, true}) {
+    Verdict verdict = session ? Judge(0, 1e-8) : Judge(1e-8, 0);
+    EXPECT_EQ(verdict.kind, VerdictKind::kReferenceDrift);
+    EXPECT_EQ(verdict.signature.stage, session ? "session" : "readout");
+    EXPECT_EQ(verdict.signature.error, ErrorClass::kNumeric);
+    EXPECT_LE(verdict.measures.back().bound, 8e-9);
+  }
+}
+
+TEST_F(ReferenceAgreementTest, NonFiniteLogitsAndFailuresAreDrift) {
+  EXPECT_EQ(Judge(std::numeric_limits<double>::infinity(), 0).kind, VerdictKind::kReferenceDrift);
+  Judge(0, 0);
+  seen_.replies[kSession] = FailedReply(FailureKind::kRefused, "no");
+  EXPECT_EQ(FindProperty("reference_agreement")->judge(Case(ModelRunSubject(), run_), seen_).kind,
+            VerdictKind::kReferenceDrift);
+}
+
+}  // namespace
+}  // namespace crosscheck
