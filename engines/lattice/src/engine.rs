@@ -54,10 +54,16 @@ impl Loaded {
 }
 
 impl Engine {
-    /// `options` is a JSON object or empty. No option is known yet; unknown ones are ignored as in messages.
+    /// `options` is a JSON object or empty. A `variant` is refused, for there is none; other fields are ignored, as in
+    /// messages.
     pub fn open(options: &[u8]) -> Result<Self, Fault> {
-        if !options.is_empty() && !matches!(serde_json::from_slice(options), Ok(Value::Object(_))) {
-            return Err(Fault::bad_request("the options of the engine are not a JSON object"));
+        if !options.is_empty() {
+            let Ok(Value::Object(options)) = serde_json::from_slice(options) else {
+                return Err(Fault::bad_request("the options of the engine are not a JSON object"));
+            };
+            if let Some(variant) = request::optional(&options, "variant") {
+                return Err(Fault::unsupported(format!("the engine lattice has no variant {variant}")));
+            }
         }
         Ok(Self { models: BTreeMap::new(), next_model: 1 })
     }

@@ -16,7 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [folder, prefill, ids @ ..] = arguments.as_slice() else { return Err("usage: FOLDER PREFILL ID…".into()) };
     let ids = ids.iter().map(|id| id.parse()).collect::<Result<Vec<u32>, _>>()?;
     let prefill = prefill.parse::<usize>()?.min(ids.len());
-    let paths: [(_, CodePath); 3] = [("prompt", prompt), ("readout", readout), ("session", session)];
+    let paths: [(_, CodePath); 3] =
+        [("prompt", |model, ids, _| model.forward_prompt_debug(ids)), ("readout", readout), ("session", session)];
     for (name, path) in paths {
         let model = Qwen35Model::from_safetensors(Path::new(folder))?;
         // A panic ends one path, not the program.
@@ -27,10 +28,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
-}
-
-fn prompt(model: Qwen35Model, ids: &[u32], _prefill: usize) -> Logits {
-    model.forward_prompt_debug(ids)
 }
 
 fn readout(model: Qwen35Model, ids: &[u32], _prefill: usize) -> Logits {
