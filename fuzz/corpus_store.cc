@@ -164,8 +164,12 @@ absl::Status AtPosition(std::string_view file_name, TextPosition at, const absl:
       absl::StrCat(View(file_name), ":", at.line, ":", at.column, ": ", status.message()));
 }
 
-bool IsSmaller(const Case& a, const Case& b) {
-  const std::string left = a.subject().write(a), right = b.subject().write(b);
+// A failure that other machines will show too comes first, then the smaller case.
+bool IsBetter(const CorpusEntry& a, const CorpusEntry& b) {
+  if (&a.value.subject() != &b.value.subject()) return false;
+  if (a.marginal != b.marginal) return b.marginal;
+  const std::string left = a.value.subject().write(a.value);
+  const std::string right = b.value.subject().write(b.value);
   return left.size() != right.size() ? left.size() < right.size() : left < right;
 }
 
@@ -232,11 +236,9 @@ absl::StatusOr<std::string> WriteEntry(const std::string& root, const CorpusEntr
   const std::string name = absl::StrReplaceAll(entry.signature.ToString(), {{"/", "."}});
   const std::string path = (folder / (name + ".case")).string();
   if (fs::exists(path, error)) {
-    // A smaller case of the same engine stays; a file that cannot be read is replaced.
+    // A better case of the same engine stays; a file that cannot be read is replaced.
     absl::StatusOr<CorpusEntry> kept = ReadEntry(path);
-    if (kept.ok() && kept->engine == entry.engine &&
-        &kept->value.subject() == &entry.value.subject() && kept->marginal <= entry.marginal &&
-        IsSmaller(kept->value, entry.value)) {
+    if (kept.ok() && kept->engine == entry.engine && IsBetter(*kept, entry)) {
       return path;
     }
   }
