@@ -15,7 +15,7 @@ use crate::{generate, logits, probe, program};
 
 /// The version that Cargo.toml pins.
 const LATTICE_VERSION: &str = "0.15.0";
-const BUILD: &str = "crates.io, features f16 qwen35 train-backward";
+const BUILD: &str = "release, features f16 qwen35 train-backward";
 
 pub struct Engine {
     models: BTreeMap<u64, Loaded>,
