@@ -11,12 +11,14 @@
 namespace crosscheck {
 namespace {
 
+constexpr size_t kVocab = 61;
+
 ModelRecipe SmallRecipe() {
   ModelRecipe recipe;
   ModelSpec& spec = recipe.spec;
   spec.layers = {LayerKind::kLinearAttention, LayerKind::kFullAttention,
                  LayerKind::kLinearAttention};
-  spec.vocab = 61;
+  spec.vocab = kVocab;
   spec.hidden = 20;
   spec.intermediate = 28;
   spec.heads = 6;
@@ -37,9 +39,10 @@ std::shared_ptr<const Model> SmallModel() {
   return std::make_shared<const Model>(GenerateModel(SmallRecipe()));
 }
 
-std::vector<int32_t> Prompt(int length, int vocab = 61) {
+std::vector<int32_t> Prompt(int length) {
   std::vector<int32_t> ids;
-  for (int i = 0; i < length; ++i) ids.push_back((i * i * 7 + i * 3 + 5) % vocab);
+  ids.reserve(length);
+  for (int i = 0; i < length; ++i) ids.push_back((i * i * 7 + i * 3 + 5) % 61);
   return ids;
 }
 
@@ -86,7 +89,7 @@ TEST(TorchModelTest, LeftPaddingChangesNothingInAnySplit) {
     }
     const auto step = LogitsOf(*session, {&next, 1});
     logits.insert(logits.end(), step.begin(), step.end());
-    EXPECT_LT(RelativeDifference(absl::MakeConstSpan(logits).subspan(5 * 61U), expected), 1e-11)
+    EXPECT_LT(RelativeDifference(absl::MakeConstSpan(logits).subspan(5 * kVocab), expected), 1e-11)
         << "cut " << cut;
   }
 }
@@ -98,7 +101,7 @@ TEST(TorchModelTest, LastPositionOnlyIsTheLastRow) {
   const auto last = torch->NewSession()->Extend({.ids = ids, .all_positions = false});
   ASSERT_TRUE(last.ok()) << last.status();
   EXPECT_EQ(last->rows(), 1);
-  EXPECT_LT(RelativeDifference(last->values, absl::MakeConstSpan(all).subspan(8 * 61U)), 1e-12);
+  EXPECT_LT(RelativeDifference(last->values, absl::MakeConstSpan(all).subspan(8 * kVocab)), 1e-12);
 }
 
 TEST(TorchModelTest, RefusedRequestsLeaveTheSessionUnchanged) {
@@ -130,7 +133,8 @@ TEST(TorchModelTest, RefusedRequestsLeaveTheSessionUnchanged) {
 TEST(TorchModelTest, ExceptionsOfLibtorchBecomeInternalErrors) {
   Model broken = GenerateModel(SmallRecipe());
   for (size_t i = 0; i < broken.tensors.size(); ++i) {  // 10 rows instead of 61
-    if (broken.tensors[i].name.ends_with("embed_tokens.weight")) broken.values[i].resize(10 * 20U);
+    if (broken.tensors[i].name.ends_with("embed_tokens.weight"))
+      broken.values[i].resize(size_t{10} * 20);
   }
   auto session = Torch(std::make_shared<const Model>(std::move(broken)))->NewSession();
   const std::vector<int32_t> inside = {1, 2};
@@ -170,6 +174,7 @@ TEST(TorchModelTest, TapsAreSelectiveAndChangeNoBit) {
 TEST(TorchModelTest, StatesOfANewSessionAreEmpty) {
   const auto states = Torch(SmallModel())->NewSession()->States();
   std::vector<std::pair<std::string, std::vector<int64_t>>> shapes;
+  shapes.reserve(states.size());
   for (const Tensor& state : states) shapes.emplace_back(state.name, state.shape);
   using Shape = std::vector<int64_t>;
   EXPECT_THAT(shapes, testing::ElementsAre(testing::Pair("layer0.conv", Shape{62, 3}),

@@ -46,6 +46,7 @@ class Qwen35 : public Network {
 
   std::vector<LayerState> EmptyStates() const override {
     std::vector<LayerState> states;
+    states.reserve(layers_.size());
     for (const DecoderLayer& layer : layers_) {
       states.push_back(
           std::visit([](const auto& mixer) { return mixer.EmptyState(); }, layer.mixer));
