@@ -18,7 +18,7 @@ const LATTICE_VERSION: &str = "0.15.0";
 const BUILD: &str = "release, features f16 qwen35 train-backward";
 
 pub struct Engine {
-    models: BTreeMap<u64, Loaded>,
+    models: BTreeMap<String, Loaded>,
     next_model: u64,
 }
 
@@ -91,8 +91,8 @@ impl Engine {
     }
 
     fn loaded(&mut self, fields: &Fields) -> Result<&mut Loaded, Fault> {
-        let handle = request::unsigned(fields, "model")?;
-        self.models.get_mut(&handle).ok_or_else(|| Fault::bad_request(format!("no model {handle} is loaded")))
+        let handle = request::text(fields, "model")?;
+        self.models.get_mut(handle).ok_or_else(|| Fault::bad_request(format!("no model {handle} is loaded")))
     }
 
     fn load(&mut self, fields: &Fields, payload_bytes: usize) -> Result<Answer, Fault> {
@@ -103,35 +103,41 @@ impl Engine {
         let path = request::text(fields, "path")?;
         let model = Qwen35Model::from_safetensors(Path::new(path))?;
         let config = model.config();
+        let handle = format!("m{}", self.next_model);
         let answer = json!({
-            "model": self.next_model,
+            "model": handle,
             "vocab": config.vocab_size,
             "context": model.max_context(),
             "paths": ["prompt", "readout", "session"],
             "eos": config.eos_token_id,
-            "echo": {"dtype": "f32", "path": path},
+            "echo": {"dtype": "f32", "threads": 1, "path": path},
         });
-        self.models.insert(self.next_model, Loaded::new(model));
+        self.models.insert(handle, Loaded::new(model));
         self.next_model += 1;
         Ok(Answer::head(answer))
     }
 
     fn unload(&mut self, fields: &Fields) -> Result<Answer, Fault> {
-        let handle = request::unsigned(fields, "model")?;
-        match self.models.remove(&handle) {
+        let handle = request::text(fields, "model")?;
+        match self.models.remove(handle) {
             Some(_) => Ok(Answer::empty()),
             None => Err(Fault::bad_request(format!("no model {handle} is loaded"))),
         }
     }
 }
 
+/// One dtype, one thread, one format, no adapter. Options that nobody knows are ignored.
 fn check_load_options(fields: &Fields) -> Result<(), Fault> {
     let Some(options) = request::optional(fields, "options") else { return Ok(()) };
-    for (name, value) in request::object(options, "\"options\"")? {
-        match (name.as_str(), value.as_str()) {
-            ("dtype", Some("f32")) => {}
-            ("dtype", None) => return Err(Fault::bad_request("option \"dtype\" is not a string")),
-            _ => return Err(Fault::unsupported(format!("option \"{name}\": {value} (the engine has dtype \"f32\")"))),
+    let options = request::object(options, "\"options\"")?;
+    if request::optional(options, "dtype").is_some() {
+        request::text(options, "dtype")?;
+    }
+    let neutral = [("dtype", json!("f32")), ("threads", json!(1)), ("format", json!(null)), ("adapter", json!(null))];
+    for (name, only) in neutral {
+        match request::optional(options, name) {
+            Some(value) if *value != only => return Err(Fault::unsupported(format!("option \"{name}\": {value}"))),
+            _ => {}
         }
     }
     Ok(())

@@ -24,6 +24,10 @@ impl Fault {
         Self { code: "unsupported", message: message.into(), kind: String::new() }
     }
 
+    pub fn refused(message: impl Into<String>, kind: &str) -> Self {
+        Self { code: "refused", message: message.into(), kind: kind.into() }
+    }
+
     pub fn internal(message: impl Into<String>) -> Self {
         Self { code: "internal", message: message.into(), kind: "panic".into() }
     }
@@ -34,7 +38,7 @@ impl From<InferenceError> for Fault {
     fn from(error: InferenceError) -> Self {
         let debug = format!("{error:?}");
         let end = debug.find(|c: char| !c.is_alphanumeric()).unwrap_or(debug.len());
-        Self { code: "refused", message: error.to_string(), kind: debug[..end].into() }
+        Self::refused(error.to_string(), &debug[..end])
     }
 }
 

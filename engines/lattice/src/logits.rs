@@ -60,7 +60,7 @@ fn parse_sequence(value: &Value) -> Result<Sequence, Fault> {
     let fields = request::object(value, "an element of \"sequences\"")?;
     let ids = request::ids(fields, "ids")?;
     if request::optional(fields, "mask").is_some() {
-        let mask = request::ids(fields, "mask")?;
+        let mask = request::counts(fields, "mask")?;
         if mask.len() != ids.len() || mask.iter().any(|&bit| bit > 1) {
             return Err(Fault::bad_request("\"mask\" has one 0 or 1 for each id"));
         }
@@ -77,8 +77,8 @@ fn parse_prefill(fields: &Fields, length: usize) -> Result<usize, Fault> {
     if request::optional(fields, "chunks").is_none() {
         return Ok(length);
     }
-    let chunks = request::ids(fields, "chunks")?;
-    let sum: usize = chunks.iter().map(|&chunk| chunk as usize).sum();
+    let chunks = request::counts(fields, "chunks")?;
+    let sum = chunks.iter().fold(0, |sum: usize, &chunk| sum.saturating_add(chunk));
     if chunks.is_empty() || chunks.contains(&0) || sum > length {
         return Err(Fault::bad_request(format!("\"chunks\" {chunks:?} do not split a prefix of {length} ids")));
     }

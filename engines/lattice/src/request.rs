@@ -47,16 +47,31 @@ pub fn number(fields: &Fields, name: &str, neutral: f64) -> Result<f64, Fault> {
     }
 }
 
-/// Token ids. Whether they are in the vocabulary is for the engine to say; a negative one cannot reach it.
+/// Lengths or flags: an array of unsigned integers.
+pub fn counts(fields: &Fields, name: &str) -> Result<Vec<usize>, Fault> {
+    let count = |value: &Value| value.as_u64().and_then(|count| usize::try_from(count).ok());
+    array(fields, name)?
+        .iter()
+        .map(|value| count(value).ok_or_else(|| wrong(name, "an array of unsigned integers")))
+        .collect()
+}
+
+/// Token ids. Whether they are in the vocabulary is for the engine to say.
 pub fn ids(fields: &Fields, name: &str) -> Result<Vec<u32>, Fault> {
     array(fields, name)?.iter().map(|value| token_id(value, name)).collect()
 }
 
-pub fn token_id(value: &Value, name: &str) -> Result<u32, Fault> {
-    let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
-    id.ok_or_else(|| Fault::bad_request(format!("\"{name}\" holds {value}, which is not a token id of 32 bits")))
-}
-
 pub fn id(fields: &Fields, name: &str) -> Result<u32, Fault> {
     token_id(fields.get(name).unwrap_or(&Value::Null), name)
+}
+
+/// An integer that the engine's type of token ids cannot hold is rejected by that type.
+fn token_id(value: &Value, name: &str) -> Result<u32, Fault> {
+    if let Some(id) = value.as_u64().and_then(|id| u32::try_from(id).ok()) {
+        return Ok(id);
+    }
+    if value.is_u64() || value.is_i64() {
+        return Err(Fault::refused(format!("token id {value} does not fit u32"), "TryFromIntError"));
+    }
+    Err(Fault::bad_request(format!("\"{name}\" holds {value}, which is no token id")))
 }
