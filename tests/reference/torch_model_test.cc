@@ -132,9 +132,9 @@ TEST(TorchModelTest, RefusedRequestsLeaveTheSessionUnchanged) {
 
 TEST(TorchModelTest, ExceptionsOfLibtorchBecomeInternalErrors) {
   Model broken = GenerateModel(SmallRecipe());
-  for (size_t i = 0; i < broken.tensors.size(); ++i) {  // 10 rows instead of 61
-    if (broken.tensors[i].name.ends_with("embed_tokens.weight"))
-      broken.values[i].resize(size_t{10} * 20);
+  for (size_t i = 0; i < broken.tensors.size(); ++i) {
+    if (!broken.tensors[i].name.ends_with("embed_tokens.weight")) continue;
+    broken.values[i].resize(size_t{10} * 20);  // 10 rows instead of 61
   }
   auto session = Torch(std::make_shared<const Model>(std::move(broken)))->NewSession();
   const std::vector<int32_t> inside = {1, 2};
