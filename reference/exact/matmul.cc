@@ -41,8 +41,9 @@ int MultiplyRows(Rows<const T> x, Panels<T> m, int inner, int columns, int colum
       TileT products;
       for (int p = 0; p < kPanels; ++p) {
         const Lanes<T> weights = Load(panel + p * m.panel_stride + k * m.row_stride);
-        for (int r = 0; r < kRows; ++r)
+        for (int r = 0; r < kRows; ++r) {
           products.cells[r * kPanels + p] = weights * x.data[r * x.stride + k];
+        }
       }
       return products;
     });

@@ -25,11 +25,13 @@ using Fp32Reversed = Numerics<float, SummationOrder::kReversed>;
 using Fp32Pairwise = Numerics<float, SummationOrder::kPairwise>;
 
 // Explicit instantiations of a class template for every numerics in use.
+// NOLINTBEGIN(bugprone-macro-parentheses): the argument is the name of a template.
 #define CROSSCHECK_INSTANTIATE_FOR_ALL_NUMERICS(Template) \
   template class Template<Fp64>;                          \
   template class Template<Fp32>;                          \
   template class Template<Fp32Reversed>;                  \
   template class Template<Fp32Pairwise>
+// NOLINTEND(bugprone-macro-parentheses)
 
 // A group of neighbouring outputs that are computed together: one SSE2 register. The compilers'
 // vector types, because Eigen 3.4 under clang broadcasts a float through memory, which made every

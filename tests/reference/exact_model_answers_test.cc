@@ -28,10 +28,9 @@ std::vector<double> Normalise(const std::vector<double>& x, absl::Span<const flo
                               double eps) {
   double squares = 0;
   for (const double value : x) squares += value * value;
-  std::vector<double> y;
+  std::vector<double> y(x.size());
   for (size_t i = 0; i < x.size(); ++i) {
-    y.push_back(x[i] / std::sqrt(squares / static_cast<double>(x.size()) + eps) *
-                (1.0 + weight[i]));
+    y[i] = x[i] / std::sqrt(squares / static_cast<double>(x.size()) + eps) * (1.0 + weight[i]);
   }
   return y;
 }

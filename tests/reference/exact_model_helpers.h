@@ -46,8 +46,8 @@ inline std::unique_ptr<ReferenceModel> Make(std::shared_ptr<const Model> model,
 }
 
 inline std::vector<int32_t> Prompt(int length, int vocab) {
-  std::vector<int32_t> ids;
-  for (int i = 0; i < length; ++i) ids.push_back((i * i * 5 + i * 3 + 1) % vocab);
+  std::vector<int32_t> ids(length);
+  for (int i = 0; i < length; ++i) ids[i] = (i * i * 5 + i * 3 + 1) % vocab;
   return ids;
 }
 

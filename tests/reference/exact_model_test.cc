@@ -262,8 +262,9 @@ TEST(ExactModelTest, RefusesModelsWhoseTensorsDoNotFitTheSpec) {
   truncated.values[1].pop_back();
   Model invalid = good;
   invalid.spec.kv_heads = 4;  // does not divide six heads
-  for (const Model& bad : {missing, transposed, truncated, invalid})
+  for (const Model& bad : {missing, transposed, truncated, invalid}) {
     EXPECT_FALSE(status_of(bad).ok());
+  }
   EXPECT_FALSE(MakeExactModel(nullptr, ExactVariant::kFp64).ok());
 }
 

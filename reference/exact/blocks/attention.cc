@@ -64,8 +64,9 @@ void GatedAttention<N>::Apply(const T* y, int rows, absl::Span<const uint8_t> ke
   for (int r = 0; r < rows * heads_; ++r) {
     const T* gate = scratch.query_gate.data() + (static_cast<size_t>(r) * 2 + 1) * head_dim_;
     const size_t first = static_cast<size_t>(r) * head_dim_;
-    for (int i = 0; i < head_dim_; ++i)
+    for (int i = 0; i < head_dim_; ++i) {
       gated[first + i] = scratch.context[first + i] * Sigmoid(gate[i]);
+    }
   }
   taps.EmitMatrix("attn.gated", rows, width, gated);
   output_.Apply(gated, rows, out);
@@ -137,7 +138,7 @@ void GatedAttention<N>::Attend(int rows, absl::Span<const uint8_t> key_mask,
   for (int r = 0; r < rows; ++r) {
     const int visible = cache.length - rows + r + 1;
     for (int kv = 0; kv < kv_heads_; ++kv) {
-      const size_t first = (static_cast<size_t>(r) * heads_ + kv * group) * head_dim_;
+      const size_t first = (static_cast<size_t>(r) * kv_heads_ + kv) * group * head_dim_;
       MatMul<N>::Run({scratch.query.data() + first, head_dim_},
                      TransposedPanels(cache.keys[kv].data(), head_dim_), group, head_dim_, visible,
                      {probabilities, visible});

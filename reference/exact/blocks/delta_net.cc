@@ -38,8 +38,9 @@ GatedDeltaNet<N>::GatedDeltaNet(const Model& model, const std::string& prefix)
   const absl::Span<const float> conv =
       model.Get(prefix + "linear_attn.conv1d.weight");  // [C, 1, K]
   for (int c = 0; c < channels_; ++c) {
-    for (int j = 0; j < kernel_; ++j)
+    for (int j = 0; j < kernel_; ++j) {
       conv_weight_[j * padded_channels_ + c] = conv[c * kernel_ + j];
+    }
   }
   for (const float a_log : model.Get(prefix + "linear_attn.A_log")) {
     negative_decay_.push_back(-std::exp(static_cast<T>(a_log)));
@@ -93,8 +94,9 @@ void GatedDeltaNet<N>::Project(const T* y, int rows, const LayerTaps& taps, Delt
   z_.Apply(y, rows, z);
   a_.Apply(y, rows, a);
   b_.Apply(y, rows, b);
-  taps.Emit("gdn.u", rows, channels_,
-            [&](int r, int c) { return u[history + r * padded_channels_ + c]; });
+  taps.Emit("gdn.u", rows, channels_, [&](int r, int c) {
+    return u[history + static_cast<size_t>(r) * padded_channels_ + c];
+  });
   taps.EmitMatrix("gdn.z", rows, z_.out(), z);
   taps.EmitMatrix("gdn.b", rows, value_heads_, b);
   taps.EmitMatrix("gdn.a", rows, value_heads_, a);
@@ -122,49 +124,55 @@ void GatedDeltaNet<N>::Convolve(int rows, const LayerTaps& taps,
 }
 
 // query and key [rows, Hk, Dk], l2-normed (sum of squares, 1e-6 inside the root), query scaled by
-// Dk^-1/2; value [rows, Hv, Dv padded]. Value head h uses key head h div R.
+// Dk^-1/2; value [rows, Hv, Dv padded].
 template <class N>
 void GatedDeltaNet<N>::Split(int rows, const LayerTaps& taps, DeltaNetScratch<T>& scratch) const {
   const int key_width = key_heads_ * key_dim_;
-  const int repeat = value_heads_ / key_heads_;
-  const size_t padded_width = static_cast<size_t>(value_heads_) * padded_value_dim_;
   T* query = Grow(scratch.query, static_cast<size_t>(rows) * key_width);
   T* key = Grow(scratch.key, static_cast<size_t>(rows) * key_width);
-  T* value = Grow(scratch.value, static_cast<size_t>(rows) * padded_width);
-  const auto conv_row = [&](int r) {
-    return scratch.conv.data() + static_cast<size_t>(r) * padded_channels_;
-  };
+  T* value = Grow(scratch.value, static_cast<size_t>(rows) * value_heads_ * padded_value_dim_);
   const auto normalise = [&](const T* from, T* to) {
     const T inverse = InverseNorm<N>(from, key_dim_, T{1}, static_cast<T>(1e-6));
     for (int i = 0; i < key_dim_; ++i) to[i] = from[i] * inverse;
   };
   for (int r = 0; r < rows; ++r) {
-    for (int h = 0; h < key_heads_; ++h) {
-      const size_t to = static_cast<size_t>(r) * key_width + h * key_dim_;
-      normalise(conv_row(r) + h * key_dim_, query + to);
-      normalise(conv_row(r) + key_width + h * key_dim_, key + to);
+    const T* from = scratch.conv.data() + static_cast<size_t>(r) * padded_channels_;
+    const size_t to = static_cast<size_t>(r) * key_width;
+    for (int offset = 0; offset < key_width; offset += key_dim_) {
+      normalise(from + offset, query + to + offset);
+      normalise(from + key_width + offset, key + to + offset);
     }
-    for (int h = 0; h < value_heads_; ++h) {
-      std::copy_n(conv_row(r) + 2 * key_width + h * value_dim_, value_dim_,
-                  value + r * padded_width + h * padded_value_dim_);
+    for (int h = 0; h < value_heads_; ++h, value += padded_value_dim_) {
+      std::copy_n(from + 2 * key_width + h * value_dim_, value_dim_, value);
     }
   }
-  const auto key_slice = [&](int offset) {
-    return [=, this](int r, int h, int i) { return conv_row(r)[offset + h * key_dim_ + i]; };
-  };
-  const auto repeated = [&](const T* data) {
-    return
-        [=, this](int h, int r, int i) { return data[r * key_width + h / repeat * key_dim_ + i]; };
-  };
-  taps.Emit("gdn.q_conv", rows, key_heads_, key_dim_, key_slice(0));
-  taps.Emit("gdn.k_conv", rows, key_heads_, key_dim_, key_slice(key_width));
-  taps.Emit("gdn.v", rows, value_heads_, value_dim_, [&](int r, int h, int i) {
-    return value[r * padded_width + h * padded_value_dim_ + i];
-  });
-  taps.Emit("gdn.q_hat", value_heads_, rows, key_dim_, repeated(query));
-  taps.Emit("gdn.k_hat", value_heads_, rows, key_dim_, repeated(key));
+  TapSplit(rows, taps, scratch);
   const T scale = T{1} / std::sqrt(static_cast<T>(key_dim_));
   for (int i = 0; i < rows * key_width; ++i) query[i] *= scale;
+}
+
+template <class N>
+void GatedDeltaNet<N>::TapSplit(int rows, const LayerTaps& taps,
+                                const DeltaNetScratch<T>& scratch) const {
+  const int key_width = key_heads_ * key_dim_;
+  const int repeat = value_heads_ / key_heads_;
+  const auto slice = [&](int offset, int dim) {
+    return [=, this, &scratch](int r, int h, int i) {
+      const T* row = scratch.conv.data() + static_cast<size_t>(r) * padded_channels_;
+      return row[offset + h * dim + i];
+    };
+  };
+  const auto repeated = [&](const std::vector<T>& heads) {
+    return [=, this, &heads](int h, int r, int i) {
+      const T* row = heads.data() + static_cast<size_t>(r) * key_width;
+      return row[h / repeat * key_dim_ + i];
+    };
+  };
+  taps.Emit("gdn.q_conv", rows, key_heads_, key_dim_, slice(0, key_dim_));
+  taps.Emit("gdn.k_conv", rows, key_heads_, key_dim_, slice(key_width, key_dim_));
+  taps.Emit("gdn.v", rows, value_heads_, value_dim_, slice(2 * key_width, value_dim_));
+  taps.Emit("gdn.q_hat", value_heads_, rows, key_dim_, repeated(scratch.query));
+  taps.Emit("gdn.k_hat", value_heads_, rows, key_dim_, repeated(scratch.key));
 }
 
 // g = −exp(A_log) · softplus(a + dt_bias) and β = σ(b), both [rows, Hv], indexed by value head.
@@ -190,6 +198,7 @@ void GatedDeltaNet<N>::RunRule(int rows, DeltaRule rule, const LayerTaps& taps,
   const int value_width = value_heads_ * padded_value_dim_;
   T* output = Grow(scratch.output, static_cast<size_t>(rows) * value_width);
   for (int h = 0; h < value_heads_; ++h) {
+    // Shared heads repeat: value head h uses key head h div R.
     const int key_offset = h / (value_heads_ / key_heads_) * key_dim_;
     const int value_offset = h * padded_value_dim_;
     const DeltaHead<T> head{

@@ -46,6 +46,7 @@ class GatedDeltaNet {
                DeltaNetScratch<T>& scratch) const;
   void Convolve(int rows, const LayerTaps& taps, DeltaNetScratch<T>& scratch) const;
   void Split(int rows, const LayerTaps& taps, DeltaNetScratch<T>& scratch) const;
+  void TapSplit(int rows, const LayerTaps& taps, const DeltaNetScratch<T>& scratch) const;
   void Gates(int rows, const LayerTaps& taps, DeltaNetScratch<T>& scratch) const;
   void RunRule(int rows, DeltaRule rule, const LayerTaps& taps, DeltaNetState<T>& state,
                DeltaNetScratch<T>& scratch) const;

@@ -198,11 +198,10 @@ template <class N>
 std::vector<Tensor> Qwen35Session<N>::States() const {
   const ModelSpec& spec = network_->model->spec;
   std::vector<Tensor> tensors;
-  const auto add = [&](size_t layer, std::string_view what, std::vector<int64_t> shape,
-                       std::vector<double> values) {
-    tensors.push_back(
-        MakeTensor(absl::StrCat("layer", layer, ".", absl::string_view(what.data(), what.size())),
-                   std::move(shape), absl::MakeConstSpan(values)));
+  const auto add = [&](size_t layer, const char* what, std::vector<int64_t> shape,
+                       const std::vector<double>& values) {
+    tensors.push_back(MakeTensor(absl::StrCat("layer", layer, ".", what), std::move(shape),
+                                 absl::MakeConstSpan(values)));
   };
   for (size_t i = 0; i < states_.size(); ++i) {
     if (const auto* cache = std::get_if<KvCache<T>>(&states_[i])) {
@@ -252,8 +251,9 @@ std::unique_ptr<ReferenceModel> MakeQwen35(std::shared_ptr<const Model> model, D
   const ModelSpec& spec = model->spec;
   std::vector<DecoderLayer<N>> layers;
   layers.reserve(spec.layers.size());
-  for (size_t i = 0; i < spec.layers.size(); ++i)
+  for (size_t i = 0; i < spec.layers.size(); ++i) {
     layers.push_back(MakeLayer<N>(*model, static_cast<int>(i)));
+  }
   RmsNorm<N> final_norm(model->Get("norm.weight"), spec.rms_eps);
   Linear<N> head(model->Get("lm_head.weight"), spec.vocab, spec.hidden);
   Rope<N> rope(spec.rope_theta, spec.rotary_dim);
