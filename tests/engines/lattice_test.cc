@@ -73,6 +73,20 @@ std::vector<double> Rows(const std::vector<double>& values, int64_t width, int64
   return {values.begin() + first * width, values.begin() + end * width};
 }
 
+// Greedy generation of as many tokens as the goldens record.
+Json Greedy(const Json& model, const std::vector<int>& ids, const std::vector<int>& stop) {
+  const Json sampling = {{"temperature", 0},
+                         {"top_k", 0},
+                         {"top_p", 1},
+                         {"min_p", 0},
+                         {"repetition_penalty", 1},
+                         {"frequency_penalty", 0},
+                         {"presence_penalty", 0},
+                         {"seed", 0}};
+  return {{"op", "generate"}, {"model", model["model"]}, {"ids", ids},  {"path", "session"},
+          {"max_tokens", 24}, {"sampling", sampling},    {"stop", stop}};
+}
+
 class LatticeTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -215,10 +229,7 @@ TEST_P(LatticeGoldenTest, GenerationAndForcedStepsFollowTheRecordedContinuation)
     const std::string prompt = "p" + std::to_string(p);
     const std::vector<int> ids = golden.Ids(prompt + ".input_ids");
     const std::vector<int> greedy = golden.Ids(prompt + ".greedy_ids");
-    const Reply generated = Call({{"op", "generate"},
-                                  {"model", model["model"]},
-                                  {"ids", ids},
-                                  {"max_tokens", greedy.size()}});
+    const Reply generated = Call(Greedy(model, ids, {}));
     ASSERT_TRUE(generated.ok()) << generated.failure->message;
     EXPECT_EQ(generated.message.head["ids"], Json(greedy));
     EXPECT_EQ(generated.message.head["stop"], "length");
@@ -341,17 +352,13 @@ TEST_F(LatticeTest, GenerationEndsAtStopIdsWhichAreNotInTheAnswer) {
   const Json model = Load("qwen35-base");
   const Golden golden = ReadGolden("qwen35-base");
   const std::vector<int> greedy = golden.Ids("p1.greedy_ids");
-  Json request = {{"op", "generate"},
-                  {"model", model["model"]},
-                  {"ids", golden.Ids("p1.input_ids")},
-                  {"max_tokens", 24},
-                  {"stop", {greedy[3]}}};
+  Json request = Greedy(model, golden.Ids("p1.input_ids"), {greedy[3]});
   const auto first = std::find(greedy.begin(), greedy.end(), greedy[3]);
   const Reply stopped = Call(request);
   ASSERT_TRUE(stopped.ok()) << stopped.failure->message;
   EXPECT_EQ(stopped.message.head["ids"], Json(std::vector<int>(greedy.begin(), first)));
   EXPECT_EQ(stopped.message.head["stop"], "stop");
-  request["sampling"] = {{"presence_penalty", 0.5}};
+  request["sampling"]["presence_penalty"] = 0.5;
   ExpectFailure(request, FailureKind::kUnsupported, "", "presence_penalty");
 }
 

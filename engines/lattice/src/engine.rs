@@ -75,7 +75,9 @@ impl Engine {
         let start = Instant::now();
         let mut answer = match request::text(&fields, "op")? {
             "hello" => hello(&fields),
-            "ping" | "bye" | "cancel" => Ok(Answer::empty()),
+            "ping" | "bye" => Ok(Answer::empty()),
+            // One request runs at a time, so there is nothing to cancel.
+            "cancel" => request::unsigned(&fields, "target").map(|_| Answer::empty()),
             "load" => self.load(&fields, payload_bytes),
             "unload" => self.unload(&fields),
             "logits" => logits::answer(self.loaded(&fields)?, &fields),

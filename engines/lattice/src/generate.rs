@@ -4,7 +4,7 @@ use lattice_arch::decoder::SessionRequest;
 use lattice_arch::decoder::driver;
 use lattice_inference::family::DecoderModel;
 use lattice_inference::{GenerateConfig, StopReason};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::engine::Loaded;
 use crate::fault::Fault;
@@ -13,9 +13,9 @@ use crate::request::{self, Fields};
 use crate::session::{Counters, Observed, neutral_config};
 
 pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
-    let path = request::optional(fields, "path");
-    if path.is_some_and(|path| path != "session") {
-        return Err(Fault::unsupported("the engine generates by path \"session\""));
+    let path = request::text(fields, "path")?;
+    if path != "session" {
+        return Err(Fault::unsupported(format!("path \"{path}\" (the engine generates by \"session\")")));
     }
     for name in ["logprobs", "stream"] {
         if request::flag(fields, name)? {
@@ -57,30 +57,22 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     Ok(Answer::head(json!({"ids": result.generated_ids, "stop": stop, "counters": counters.to_json()})))
 }
 
-/// Every field is set; what is absent is neutral. What the engine has not, must be neutral.
+/// Sampling parameters are always complete. Those that the engine has not must be neutral.
 fn parse_config(fields: &Fields) -> Result<GenerateConfig, Fault> {
     let max_tokens = request::unsigned(fields, "max_tokens")?;
-    let mut config = neutral_config(usize::try_from(max_tokens).unwrap_or(usize::MAX));
-    if request::optional(fields, "stop").is_some() {
-        config.stop_token_ids = request::ids(fields, "stop")?;
-    }
-    let Some(sampling) = request::optional(fields, "sampling") else { return Ok(config) };
-    let sampling = request::object(sampling, "\"sampling\"")?;
+    let sampling = request::object(fields.get("sampling").unwrap_or(&Value::Null), "\"sampling\"")?;
     for name in ["frequency_penalty", "presence_penalty"] {
-        if request::number(sampling, name, 0.0)? != 0.0 {
+        if request::number(sampling, name)? != 0.0 {
             return Err(Fault::unsupported(format!("\"{name}\" other than 0")));
         }
     }
-    config.temperature = request::number(sampling, "temperature", 0.0)? as f32;
-    config.top_p = request::number(sampling, "top_p", 1.0)? as f32;
-    config.min_p = request::number(sampling, "min_p", 0.0)? as f32;
-    config.repetition_penalty = request::number(sampling, "repetition_penalty", 1.0)? as f32;
-    if request::optional(sampling, "top_k").is_some() {
-        let top_k = request::unsigned(sampling, "top_k")?;
-        config.top_k = usize::try_from(top_k).unwrap_or(usize::MAX);
-    }
-    if request::optional(sampling, "seed").is_some() {
-        config.seed = Some(request::unsigned(sampling, "seed")?);
-    }
+    let mut config = neutral_config(usize::try_from(max_tokens).unwrap_or(usize::MAX));
+    config.stop_token_ids = request::ids(fields, "stop")?;
+    config.temperature = request::number(sampling, "temperature")? as f32;
+    config.top_k = usize::try_from(request::unsigned(sampling, "top_k")?).unwrap_or(usize::MAX);
+    config.top_p = request::number(sampling, "top_p")? as f32;
+    config.min_p = request::number(sampling, "min_p")? as f32;
+    config.repetition_penalty = request::number(sampling, "repetition_penalty")? as f32;
+    config.seed = Some(request::unsigned(sampling, "seed")?);
     Ok(config)
 }

@@ -39,12 +39,8 @@ pub fn flag(fields: &Fields, name: &str) -> Result<bool, Fault> {
     }
 }
 
-/// A finite number; absent means `neutral`.
-pub fn number(fields: &Fields, name: &str, neutral: f64) -> Result<f64, Fault> {
-    match optional(fields, name) {
-        None => Ok(neutral),
-        Some(value) => value.as_f64().ok_or_else(|| wrong(name, "a number")),
-    }
+pub fn number(fields: &Fields, name: &str) -> Result<f64, Fault> {
+    fields.get(name).and_then(Value::as_f64).ok_or_else(|| wrong(name, "a number"))
 }
 
 /// Lengths or flags: an array of unsigned integers.
