@@ -1,7 +1,8 @@
 // The hyper-parameters of one model: what a checkpoint's config.json says, in typed form.
 //
-// Every part of crosscheck that needs the shape of a model reads it from here: the generator draws one, the weight
-// generator and the checkpoint files follow from it, both references compute it. It holds no weights.
+// Every part of crosscheck that needs the shape of a model reads it from here: the generator draws
+// one, the weight generator and the checkpoint files follow from it, both references compute it. It
+// holds no weights.
 #ifndef CROSSCHECK_REFERENCE_MODEL_SPEC_H_
 #define CROSSCHECK_REFERENCE_MODEL_SPEC_H_
 
@@ -25,26 +26,26 @@ inline constexpr std::string_view kLayerKindNames[] = {"linear", "full"};
 // Names of the symbols of spec architectures.md 3.1 in brackets.
 struct ModelSpec {
   Family family = Family::kQwen35;
-  std::vector<LayerKind> layers;   // one entry per decoder layer [L]
-  int vocab = 0;                   // [V]
-  int hidden = 0;                  // [d]
-  int intermediate = 0;            // [I]
-  int heads = 1;                   // [H]
-  int kv_heads = 1;                // [Hkv], divides heads
-  int head_dim = 0;                // [D]
-  int rotary_dim = 0;              // [rot], even, 2..head_dim
-  int linear_key_heads = 1;        // [Hk]
-  int linear_value_heads = 1;      // [Hv], a multiple of linear_key_heads
-  int linear_key_dim = 0;          // [Dk]
-  int linear_value_dim = 0;        // [Dv]
-  int conv_kernel = 4;             // [K]
-  bool tied = false;               // lm_head is the embedding
+  std::vector<LayerKind> layers;  // one entry per decoder layer [L]
+  int vocab = 0;                  // [V]
+  int hidden = 0;                 // [d]
+  int intermediate = 0;           // [I]
+  int heads = 1;                  // [H]
+  int kv_heads = 1;               // [Hkv], divides heads
+  int head_dim = 0;               // [D]
+  int rotary_dim = 0;             // [rot], even, 2..head_dim
+  int linear_key_heads = 1;       // [Hk]
+  int linear_value_heads = 1;     // [Hv], a multiple of linear_key_heads
+  int linear_key_dim = 0;         // [Dk]
+  int linear_value_dim = 0;       // [Dv]
+  int conv_kernel = 4;            // [K]
+  bool tied = false;              // lm_head is the embedding
   double rms_eps = 1e-6;
   double rope_theta = 1e4;
   int max_positions = 512;
-  int eos = 0;                     // end-of-sequence id; -1: none
+  int eos = 0;  // end-of-sequence id; -1: none
 
-  int conv_channels() const {      // [C]
+  int conv_channels() const {  // [C]
     return 2 * linear_key_heads * linear_key_dim + linear_value_heads * linear_value_dim;
   }
   bool operator==(const ModelSpec&) const = default;
@@ -55,22 +56,31 @@ absl::Status Validate(const ModelSpec& spec);
 
 // Roles decide how the weight generator scales a tensor and how a checkpoint stores it.
 enum class TensorRole {
-  kEmbedding, kHead, kProjection, kNorm /* 1 + w */, kGatedNorm /* plain w */, kConv, kALog, kDtBias
+  kEmbedding,
+  kHead,
+  kProjection,
+  kNorm /* 1 + w */,
+  kGatedNorm /* plain w */,
+  kConv,
+  kALog,
+  kDtBias
 };
 
 struct TensorInfo {
-  std::string name;                // checkpoint name, with the prefix `model.language_model.`
+  std::string name;  // checkpoint name, with the prefix `model.language_model.`
   std::vector<int64_t> shape;
   TensorRole role;
-  int layer;                       // -1 outside the layers
+  int layer;  // -1 outside the layers
 };
 
-// Every tensor of the model in checkpoint order (embedding, layers, final norm, lm_head when untied).
+// Every tensor of the model in checkpoint order (embedding, layers, final norm, lm_head when
+// untied).
 std::vector<TensorInfo> Tensors(const ModelSpec& spec);
 
-// Hugging Face config.json in both directions. Writing follows the composite form that lattice and Transformers both
-// read (lattice.md 3.3); reading accepts the composite and the flat form and applies Hugging Face's defaults, aliases
-// and precedence (architectures.md 3.1). Errors name the key, what it holds and what is expected.
+// Hugging Face config.json in both directions. Writing follows the composite form that lattice and
+// Transformers both read (lattice.md 3.3); reading accepts the composite and the flat form and
+// applies Hugging Face's defaults, aliases and precedence (architectures.md 3.1). Errors name the
+// key, what it holds and what is expected.
 nlohmann::json ToHuggingFaceConfig(const ModelSpec& spec, std::string_view dtype);
 absl::StatusOr<ModelSpec> FromHuggingFaceConfig(const nlohmann::json& config);
 

@@ -20,10 +20,11 @@ struct Tensor {
   std::string name;
   DType dtype = DType::kF32;
   std::vector<int64_t> shape;
-  std::string bytes;               // ElementCount() * SizeOf(dtype), checked by every reader
+  std::string bytes;  // ElementCount() * SizeOf(dtype), checked by every reader
 
   int64_t ElementCount() const;
-  // Reinterprets the bytes; the caller has checked the dtype. Bytes of a Tensor are 8-aligned by std::string's allocator.
+  // Reinterprets the bytes; the caller has checked the dtype. Bytes of a Tensor are 8-aligned by
+  // std::string's allocator.
   template <class T>
   absl::Span<const T> As() const {
     return absl::MakeConstSpan(reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T));
@@ -32,14 +33,17 @@ struct Tensor {
   absl::StatusOr<std::vector<double>> ToDoubles() const;
 };
 
-Tensor MakeTensor(std::string name, std::vector<int64_t> shape, absl::Span<const double> values);   // F64
-Tensor MakeTensor(std::string name, std::vector<int64_t> shape, absl::Span<const float> values);    // F32
-Tensor MakeTensor(std::string name, std::vector<int64_t> shape, absl::Span<const int32_t> values);  // I32
+Tensor MakeTensor(std::string name, std::vector<int64_t> shape,
+                  absl::Span<const double> values);  // F64
+Tensor MakeTensor(std::string name, std::vector<int64_t> shape,
+                  absl::Span<const float> values);  // F32
+Tensor MakeTensor(std::string name, std::vector<int64_t> shape,
+                  absl::Span<const int32_t> values);  // I32
 
 float DecodeBF16(uint16_t bits);
 float DecodeF16(uint16_t bits);
-uint16_t EncodeBF16(float value);   // round to nearest even
-uint16_t EncodeF16(float value);    // round to nearest even, overflow to infinity
+uint16_t EncodeBF16(float value);  // round to nearest even
+uint16_t EncodeF16(float value);   // round to nearest even, overflow to infinity
 
 }  // namespace crosscheck
 

@@ -36,9 +36,23 @@ std::vector<std::string> GoldenNames() {
 
 class GoldenTest : public testing::TestWithParam<std::string> {};
 
+// With CROSSCHECK_GOLDEN_FIGURES set: golden, implementation, kind, absolute, relative, share of
+// the tolerance.
+void PrintFigures(const GoldenResult& result) {
+  if (std::getenv("CROSSCHECK_GOLDEN_FIGURES") == nullptr) return;
+  for (const GoldenImplementationResult& implementation : result.implementations) {
+    for (const auto& [kind, error] : implementation.worst) {
+      std::printf("%s\t%s\t%s\t%.2e\t%.2e\t%.3f\n", result.name.c_str(),
+                  implementation.name.c_str(), kind.c_str(), error.absolute, error.relative,
+                  error.of_tolerance);
+    }
+  }
+}
+
 TEST_P(GoldenTest, ReferencesReproduceWhatIsRecorded) {
   const auto result = CheckGolden(kFolder + GetParam(), GoldenImplementations());
   ASSERT_TRUE(result.ok()) << result.status();
+  PrintFigures(*result);
   EXPECT_THAT(result->failures, IsEmpty());
   const bool dense = GetParam().starts_with("qwen35-");
   EXPECT_EQ(result->judged(), dense);
@@ -46,12 +60,24 @@ TEST_P(GoldenTest, ReferencesReproduceWhatIsRecorded) {
     ASSERT_EQ(result->skipped.size(), 1);
     EXPECT_THAT(result->skipped[0].reason, HasSubstr("is not supported"));
   }
-  if (std::getenv("CROSSCHECK_GOLDEN_FIGURES") == nullptr) return;
-  for (const GoldenImplementationResult& implementation : result->implementations) {
-    for (const auto& [kind, error] : implementation.worst) {
-      std::printf("%s\t%s\t%s\t%.2e\t%.2e\t%.3f\n", GetParam().c_str(), implementation.name.c_str(),
-                  kind.c_str(), error.absolute, error.relative, error.of_tolerance);
-    }
+}
+
+// Step-wise on qwen35-long the reversed order misses 4 x 1.76e-5 by 0.7 % at position 61. All
+// implementations have their worst error at that position, both in fp64 (7e-14, median 7e-15) and
+// in fp32: the recorded prefill 4.8e-5, torch 4.3e-5, while the recorded step-wise run came out
+// at 1.5e-5 there. Its median error, 3.35e-6, is that of the others.
+bool IsIllConditionedPosition(const std::string& golden, const std::string& failure) {
+  return golden == "qwen35-long" &&
+         failure.starts_with("exact-fp32-chunked-reversed: p1.logits_f64: error 7.") &&
+         failure.ends_with("exceeds 7.03e-05 (decode_logits)");
+}
+
+TEST_P(GoldenTest, OtherOrdersOfSummationReproduceWhatIsRecorded) {
+  const auto result = CheckGolden(kFolder + GetParam(), PerturbedGoldenImplementations());
+  ASSERT_TRUE(result.ok()) << result.status();
+  PrintFigures(*result);
+  for (const std::string& failure : result->failures) {
+    EXPECT_TRUE(IsIllConditionedPosition(GetParam(), failure)) << failure;
   }
 }
 
@@ -65,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(All, GoldenTest, testing::ValuesIn(GoldenNames()), [](c
 struct Plant {
   std::string state = {};  // name of the state whose first element moves
   std::string stage = {};  // "layer.stage" whose first element moves
-  int logit_call = 0;  // 1-based Extend call of a session whose first logit moves; 0: none
+  int logit_call = 0;      // 1-based Extend call of a session whose first logit moves; 0: none
   double amount = 0;
 };
 
