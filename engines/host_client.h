@@ -20,7 +20,7 @@ struct HostOptions {
   double hello_deadline_seconds = 60;
   double deadline_seconds = 10;              // every other message; progress frames reset it
   uint64_t memory_limit_bytes = 4ull << 30;  // address space; 0: none (address sanitizer builds)
-  std::string scratch_folder;  // removed by the child when the parent disappears; may be empty
+  std::string scratch_folder = "";  // removed by the child when the parent disappears; may be empty
   int repeat_one_in = 50;      // one request in n is sent twice and must be bit-equal; 0: never
 };
 

@@ -1,0 +1,84 @@
+// The contract of engine_contract.h, applied to every engine in this process and in its own.
+#include "tests/engines/engine_contract.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "engines/host_client.h"
+#include "engines/registry.h"
+
+namespace crosscheck {
+namespace {
+
+// Absent with a reason on a machine without cargo; a name that is known but does not open is a
+// failure.
+std::string WhyMissing(const std::string& name) {
+  for (const EngineInfo& engine : ListEngines()) {
+    if (engine.name == name && !engine.available) return engine.hint;
+  }
+  return "";
+}
+
+class EngineContractTest : public testing::Test {
+ public:
+  EngineContractTest(std::string engine, bool in_host,
+                     void (*check)(Engine&, const contract::Checkpoints&))
+      : engine_(std::move(engine)), in_host_(in_host), check_(check) {}
+
+  static void SetUpTestSuite() {
+    if (checkpoints_ == nullptr) checkpoints_ = std::make_unique<contract::Checkpoints>();
+  }
+
+  void TestBody() override {
+    if (const std::string hint = WhyMissing(engine_); !hint.empty())
+      GTEST_SKIP() << engine_ << ": " << hint;
+    const std::unique_ptr<Engine> engine = Open();
+    if (engine != nullptr) check_(*engine, *checkpoints_);
+  }
+
+ private:
+  std::unique_ptr<Engine> Open() {
+    if (in_host_) {
+      auto client = HostClient::Start({.engine = engine_, .repeat_one_in = 2});
+      EXPECT_TRUE(client.ok()) << client.status();
+      return client.ok() ? *std::move(client) : nullptr;
+    }
+    auto engine = OpenInProcess(engine_);
+    EXPECT_TRUE(engine.ok()) << engine.status();
+    return engine.ok() ? *std::move(engine) : nullptr;
+  }
+
+  static std::unique_ptr<contract::Checkpoints> checkpoints_;
+  const std::string engine_;
+  const bool in_host_;
+  void (*const check_)(Engine&, const contract::Checkpoints&);
+};
+
+std::unique_ptr<contract::Checkpoints> EngineContractTest::checkpoints_;
+
+void AnswersBrokenFrames(Engine& engine, const contract::Checkpoints&) {
+  contract::AnswersBrokenFrames(engine);
+}
+
+void Register(const std::string& engine, bool in_host) {
+  const auto add = [&](const char* law, void (*check)(Engine&, const contract::Checkpoints&)) {
+    const std::string name = std::string(law) + "/" + engine + (in_host ? "/host" : "");
+    testing::RegisterTest(
+        "EngineContractTest", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
+        [=]() -> EngineContractTest* { return new EngineContractTest(engine, in_host, check); });
+  };
+  for (const contract::Law& law : contract::Laws()) add(law.name, law.check);
+  if (!in_host) add("AnswersBrokenFrames", AnswersBrokenFrames);
+}
+
+const bool registered = [] {
+  for (const char* engine : {"exact", "exact:fp32", "torch", "faulty:none", "lattice"})
+    Register(engine, false);
+  for (const char* engine : {"exact", "lattice"}) Register(engine, true);
+  return true;
+}();
+
+}  // namespace
+}  // namespace crosscheck

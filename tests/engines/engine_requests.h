@@ -1,0 +1,182 @@
+// Requests, checkpoints and comparisons that tests of engines are written with.
+#ifndef CROSSCHECK_TESTS_ENGINES_ENGINE_REQUESTS_H_
+#define CROSSCHECK_TESTS_ENGINES_ENGINE_REQUESTS_H_
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engines/answer_check.h"
+#include "engines/engine.h"
+#include "engines/scratch_folder.h"
+#include "reference/checkpoint.h"
+#include "reference/weights.h"
+
+namespace crosscheck::contract {
+
+// Two small generated models of different shape in a scratch folder.
+class Checkpoints {
+ public:
+  Checkpoints();
+  std::string path(int i) const;
+  const ModelSpec& spec(int i) const { return specs_[static_cast<size_t>(i)]; }
+
+ private:
+  std::unique_ptr<ScratchFolder> folder_;
+  std::vector<ModelSpec> specs_;
+};
+
+// The request `head` with "op" and, when a model was loaded, "model" filled in.
+Message Request(const std::string& op, Json head = Json::object(), const std::string& model = "");
+Message LogitsRequest(const std::string& model, const std::string& path,
+                      const std::vector<int>& ids);
+// A complete greedy request.
+Message GenerateRequest(const std::string& model, const std::vector<int>& ids, int max_tokens);
+// Loads checkpoint i; fails the test and returns "" when it cannot.
+std::string Load(Engine& engine, const Checkpoints& checkpoints, int i);
+// Equal but for "id" and "seconds".
+bool SameAnswer(const Reply& a, const Reply& b);
+
+// Resident memory of this process and its children, in bytes.
+int64_t ResidentBytes();
+
+inline void ExpectFails(Engine& engine, const Message& request, FailureKind kind) {
+  const Reply reply = engine.Call(request);
+  ASSERT_FALSE(reply.ok()) << request.head.dump() << " was answered by "
+                           << reply.message.head.dump();
+  EXPECT_EQ(kFailureKindNames[static_cast<int>(reply.failure->kind)],
+            kFailureKindNames[static_cast<int>(kind)])
+      << request.head.dump() << ": " << reply.failure->message;
+}
+
+inline Reply ExpectAnswers(Engine& engine, const Message& request, int vocab = 0) {
+  Reply reply = engine.Call(request);
+  EXPECT_TRUE(reply.ok()) << request.head.dump() << ": "
+                          << (reply.ok() ? "" : reply.failure->message);
+  if (reply.ok())
+    EXPECT_EQ(CheckAnswer(request.head, reply.message, vocab), "") << request.head.dump();
+  return reply;
+}
+
+inline Checkpoints::Checkpoints() {
+  auto folder = ScratchFolder::Create();
+  EXPECT_TRUE(folder.ok()) << folder.status();
+  folder_ = *std::move(folder);
+  ModelSpec spec;
+  spec.layers = {LayerKind::kLinearAttention, LayerKind::kFullAttention};
+  spec.vocab = 41;
+  spec.hidden = 20;
+  spec.intermediate = 28;
+  spec.heads = 4;
+  spec.kv_heads = 2;
+  spec.head_dim = 8;
+  spec.rotary_dim = 4;
+  spec.linear_key_heads = 2;
+  spec.linear_value_heads = 4;
+  spec.linear_key_dim = 6;
+  spec.linear_value_dim = 10;
+  spec.max_positions = 48;
+  spec.eos = 40;
+  specs_.push_back(spec);
+  spec.vocab = 23;
+  spec.eos = 22;
+  spec.tied = true;
+  specs_.push_back(spec);
+  for (int i = 0; i < 2; ++i) {
+    const ModelRecipe recipe{specs_[static_cast<size_t>(i)], {.seed = 7}};
+    EXPECT_EQ(WriteCheckpoint(GenerateModel(recipe), path(i)), absl::OkStatus());
+  }
+}
+
+inline std::string Checkpoints::path(int i) const {
+  return absl::StrCat(folder_->path(), "/model", i);
+}
+
+inline Message Request(const std::string& op, Json head, const std::string& model) {
+  head["op"] = op;
+  if (!model.empty()) head["model"] = model;
+  Message request;
+  request.head = std::move(head);
+  return request;
+}
+
+inline Message LogitsRequest(const std::string& model, const std::string& path,
+                             const std::vector<int>& ids) {
+  const Json sequence = {{"ids", ids}};
+  return Request("logits",
+                 {{"path", path}, {"batched", false}, {"sequences", Json::array({sequence})}},
+                 model);
+}
+
+inline Message GenerateRequest(const std::string& model, const std::vector<int>& ids,
+                               int max_tokens) {
+  return Request("generate",
+                 {{"ids", ids},
+                  {"path", "session"},
+                  {"max_tokens", max_tokens},
+                  {"sampling",
+                   {{"temperature", 0},
+                    {"top_k", 0},
+                    {"top_p", 1},
+                    {"min_p", 0},
+                    {"repetition_penalty", 1},
+                    {"frequency_penalty", 0},
+                    {"presence_penalty", 0},
+                    {"seed", 1}}},
+                  {"stop", Json::array()},
+                  {"logprobs", false},
+                  {"stream", false}},
+                 model);
+}
+
+inline std::string Load(Engine& engine, const Checkpoints& checkpoints, int i) {
+  const Reply reply = ExpectAnswers(
+      engine, Request("load", {{"path", checkpoints.path(i)}, {"options", {{"dtype", "f32"}}}}));
+  if (!reply.ok()) return "";
+  EXPECT_EQ(reply.message.head["vocab"], checkpoints.spec(i).vocab);
+  EXPECT_EQ(reply.message.head["context"], checkpoints.spec(i).max_positions);
+  return reply.message.head["model"].get<std::string>();
+}
+
+inline bool SameAnswer(const Reply& a, const Reply& b) {
+  if (!a.ok() || !b.ok()) return false;
+  Json heads[] = {a.message.head, b.message.head};
+  for (Json& head : heads) {
+    head.erase("id");
+    head.erase("seconds");
+  }
+  if (heads[0] != heads[1] || a.message.tensors.size() != b.message.tensors.size()) return false;
+  for (const Tensor& tensor : a.message.tensors) {
+    const Tensor* other = b.message.Find(tensor.name);
+    if (other == nullptr || other->bytes != tensor.bytes || other->shape != tensor.shape)
+      return false;
+  }
+  return true;
+}
+
+inline int64_t ResidentBytes() {
+  std::vector<std::string> processes = {"self"};
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream children(task.path() / "children");
+    for (std::string pid; children >> pid;) processes.push_back(pid);
+  }
+  int64_t pages = 0;
+  for (const std::string& process : processes) {
+    int64_t size = 0;
+    int64_t resident = 0;
+    std::ifstream(absl::StrCat("/proc/", process, "/statm")) >> size >> resident;
+    pages += resident;
+  }
+  return pages * sysconf(_SC_PAGESIZE);
+}
+
+}  // namespace crosscheck::contract
+
+#endif  // CROSSCHECK_TESTS_ENGINES_ENGINE_REQUESTS_H_

@@ -1,0 +1,97 @@
+#include "engines/scratch_folder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace crosscheck {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+std::unique_ptr<ScratchFolder> Create(const std::string& base = "") {
+  auto folder = ScratchFolder::Create(base);
+  EXPECT_TRUE(folder.ok()) << folder.status();
+  return folder.ok() ? *std::move(folder) : nullptr;
+}
+
+void Fill(const std::string& path) {
+  fs::create_directories(path + "/deep/er");
+  for (int i = 0; i < 300; ++i) std::ofstream(path + "/deep/er/file" + std::to_string(i)) << "x";
+  fs::create_symlink("/", path + "/deep/link");
+}
+
+TEST(ScratchFolderTest, IsPrivateAndGoesWithItsContents) {
+  std::string path;
+  {
+    const auto folder = Create();
+    path = folder->path();
+    struct stat info{};
+    ASSERT_EQ(stat(path.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0700u);
+    Fill(path);
+    struct stat file{};
+    ASSERT_EQ(stat((path + "/deep/er/file0").c_str(), &file), 0);
+    EXPECT_EQ(file.st_mode & 0022, 0u) << "lattice refuses files that others may write";
+  }
+  EXPECT_FALSE(fs::exists(path));
+  EXPECT_TRUE(fs::exists("/")) << "links are not followed";
+}
+
+TEST(ScratchFolderTest, RemovesAllFoldersOfTheProcessForSignalHandlers) {
+  const auto first = Create();
+  const auto second = Create();
+  Fill(first->path());
+  RemoveAllScratchFolders();
+  EXPECT_FALSE(fs::exists(first->path()));
+  EXPECT_FALSE(fs::exists(second->path()));
+}
+
+TEST(ScratchFolderTest, SweepsFoldersOfDeadProcessesAndKeepsThoseOfLivingOnes) {
+  const auto base = Create();
+  const auto living = Create(base->path());
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto dying = ScratchFolder::Create(base->path());
+    _exit(dying.ok() ? 0 : 1);  // without its destructor, as after SIGKILL
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 0);
+  const auto count = [&] {
+    return std::distance(fs::directory_iterator(base->path()), fs::directory_iterator());
+  };
+  EXPECT_EQ(count(), 3) << "lock file, living folder, dead folder";
+  const auto sweeper = Create(base->path());
+  EXPECT_EQ(count(), 3) << "lock file, living folder, folder of the sweeper";
+  EXPECT_TRUE(fs::exists(living->path()));
+}
+
+TEST(ScratchFolderTest, SaysWhereItCannotBeMade) {
+  const auto folder = ScratchFolder::Create("/nowhere/at/all");
+  ASSERT_FALSE(folder.ok());
+  EXPECT_THAT(std::string(folder.status().message()),
+              HasSubstr("cannot create a scratch folder in /nowhere/at/all"));
+}
+
+TEST(ScratchFolderTest, ReportsMoreFoldersThanItCanTrack) {
+  std::vector<std::unique_ptr<ScratchFolder>> folders;
+  absl::Status status;
+  for (int i = 0; i < 100 && status.ok(); ++i) {
+    auto folder = ScratchFolder::Create();
+    status = folder.status();
+    if (folder.ok()) folders.push_back(*std::move(folder));
+  }
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  folders.clear();
+  EXPECT_NE(Create(), nullptr);
+}
+
+}  // namespace
+}  // namespace crosscheck
