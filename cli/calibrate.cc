@@ -1,0 +1,65 @@
+// `crosscheck calibrate`: measures the errors of clean references and rewrites the table of error
+// bounds.
+#include "properties/calibrate.h"
+
+#include <iostream>
+#include <memory>
+#include <thread>
+
+#include "cli/verb.h"
+#include "fmt/format.h"
+#include "reference/safetensors.h"
+
+namespace crosscheck {
+namespace {
+
+struct CalibrateFlags {
+  uint64_t seed = 1;
+  int64_t cases = CalibrateOptions{}.cases_per_bucket;
+  int64_t torch_cases = CalibrateOptions{}.torch_cases_per_bucket;
+  int jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  std::string out = "reference/error_bounds.tsv";
+};
+
+int RunCalibrate(const CalibrateFlags& flags) {
+  CalibrateOptions options;
+  options.seed = flags.seed;
+  options.cases_per_bucket = flags.cases;
+  options.torch_cases_per_bucket = flags.torch_cases;
+  options.threads = flags.jobs;
+  options.provenance = SplitList(VersionText());
+  options.progress = [](int64_t done, int64_t total) {
+    if (LiveTerminal())
+      std::cerr << fmt::format("\r{:.0f} % of {} cases ", 100.0 * done / total, total)
+                << std::flush;
+  };
+  auto table = Calibrate(options);
+  if (!table.ok()) return Fail(table.status());
+  absl::Status written = WriteFile(flags.out, table->Print());
+  if (!written.ok()) return Fail(written);
+  std::cout << fmt::format("{} buckets written to {}; build again to use them\n",
+                           table->buckets().size(), flags.out);
+  return kExitClean;
+}
+
+}  // namespace
+
+void AddCalibrate(CLI::App& app, int& exit_code) {
+  auto flags = std::make_shared<CalibrateFlags>();
+  CLI::App* verb = app.add_subcommand(
+      "calibrate", "Measure the error bounds again (tens of minutes by default)");
+  verb->add_option("--seed", flags->seed, "Seed of the cases (default 1)");
+  verb->add_option("--cases", flags->cases, "Cases of each bucket")->check(CLI::PositiveNumber);
+  verb->add_option("--torch-cases", flags->torch_cases, "Of these, with libtorch")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--jobs", flags->jobs, "Worker threads (default: one per core)")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--out", flags->out, "The table (default reference/error_bounds.tsv)");
+  verb->footer(
+      "Examples:\n"
+      "  crosscheck calibrate\n"
+      "  crosscheck calibrate --cases 200 --torch-cases 20 --out /tmp/bounds.tsv");
+  verb->callback([flags, &exit_code] { exit_code = RunCalibrate(*flags); });
+}
+
+}  // namespace crosscheck

@@ -1,0 +1,89 @@
+// `crosscheck golden check`: references against what Hugging Face Transformers recorded.
+#include "reference/golden.h"
+
+#include <iostream>
+#include <memory>
+
+#include "cli/verb.h"
+#include "fmt/format.h"
+#include "reference/golden_implementations.h"
+
+namespace crosscheck {
+namespace {
+
+struct GoldenFlags {
+  std::vector<std::string> folders;
+  std::string json;
+};
+
+void PrintGolden(const GoldenResult& result) {
+  if (!result.judged()) {
+    std::cout << fmt::format("{:22} skipped: {}\n", result.name,
+                             result.skipped.empty() ? "" : result.skipped[0].reason);
+    return;
+  }
+  for (const GoldenImplementationResult& implementation : result.implementations) {
+    double worst = 0;
+    std::string kind;
+    for (const auto& [name, error] : implementation.worst) {
+      if (kind.empty() || error.of_tolerance > worst) {
+        worst = error.of_tolerance;
+        kind = name;
+      }
+    }
+    std::cout << fmt::format("{:22} {:30} worst {:18} {:.1e} absolute, {:.3f} of its tolerance\n",
+                             result.name, implementation.name, kind,
+                             implementation.worst.at(kind).absolute, worst);
+  }
+  for (const GoldenSkip& skip : result.skipped) {
+    std::cout << fmt::format("{:22} skipped {}: {}\n", result.name, skip.tensor, skip.reason);
+  }
+  for (const std::string& failure : result.failures)
+    std::cout << fmt::format("{:22} FAIL {}\n", result.name, failure);
+}
+
+int RunGoldenCheck(const GoldenFlags& flags) {
+  std::vector<GoldenResult> results;
+  size_t judged = 0;
+  size_t failures = 0;
+  for (const std::string& folder : flags.folders) {
+    if (InterruptFlag()) break;
+    auto result = CheckGolden(folder, GoldenImplementations());
+    if (!result.ok()) return Fail(result.status());
+    PrintGolden(*result);
+    judged += result->judged() ? 1 : 0;
+    failures += result->failures.size();
+    results.push_back(*std::move(result));
+  }
+  nlohmann::json json = GoldenResultsToJson(results);
+  json["schema"] = 1;
+  absl::Status written = WriteJson(json, flags.json);
+  if (!written.ok()) return Fail(written);
+  std::cout << fmt::format("{} goldens, {} judged, {} failures\n", results.size(), judged,
+                           failures);
+  if (failures > 0) return kExitFinding;
+  if (judged > 0) return kExitClean;
+  return Fail(absl::FailedPreconditionError("no golden was judged: " +
+                                            (results.empty() || results[0].skipped.empty()
+                                                 ? "none was read"
+                                                 : results[0].skipped[0].reason)));
+}
+
+}  // namespace
+
+void AddGolden(CLI::App& app, int& exit_code) {
+  auto flags = std::make_shared<GoldenFlags>();
+  CLI::App* verb = app.add_subcommand("golden", "Recorded outputs of the original implementation");
+  verb->require_subcommand(1);
+  CLI::App* check =
+      verb->add_subcommand("check", "Compare the exact model and libtorch with golden folders");
+  check->add_option("folders", flags->folders, "Golden folders")->required();
+  check->add_option("--json", flags->json, "Write JSON to a file, '-' for stdout");
+  check->footer(
+      "Exit 0 when at least one golden was judged and all agree, 2 when one does not.\nExamples:\n"
+      "  crosscheck golden check tests/golden/qwen35-base\n"
+      "  crosscheck golden check tests/golden/qwen35-* --json goldens.json");
+  check->callback([flags, &exit_code] { exit_code = RunGoldenCheck(*flags); });
+}
+
+}  // namespace crosscheck
