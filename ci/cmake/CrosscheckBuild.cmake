@@ -2,7 +2,6 @@
 
 find_package(absl REQUIRED)
 find_package(nlohmann_json REQUIRED)
-find_package(Eigen3 REQUIRED NO_MODULE)
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
@@ -29,9 +28,10 @@ function(crosscheck_library name)
   target_link_libraries(${name} PUBLIC crosscheck_flags ${ARG_DEPENDS})
 endfunction()
 
-# crosscheck_test(FILE [DEPENDS …]): one GoogleTest program per test file, registered with ctest under its path.
+# crosscheck_test(FILE [DEPENDS …] [LOADS …]): one GoogleTest program per test file, registered with ctest under its path.
+# LOADS names targets that it needs at run time.
 function(crosscheck_test file)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "DEPENDS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPENDS;LOADS" ${ARGN})
   file(RELATIVE_PATH path ${CMAKE_SOURCE_DIR}/tests ${file})
   string(REGEX REPLACE "\\.cc$" "" test_name ${path})
   string(REPLACE "/" "." target ${test_name})
@@ -39,5 +39,8 @@ function(crosscheck_test file)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_link_libraries(${target} PRIVATE ${ARG_DEPENDS} crosscheck_test_main)
   add_test(NAME ${test_name} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(${test_name} PROPERTIES TIMEOUT 900 LABELS "${ARG_LABELS}")
+  set_tests_properties(${test_name} PROPERTIES TIMEOUT 900)
+  if(ARG_LOADS)
+    add_dependencies(${target} ${ARG_LOADS})
+  endif()
 endfunction()
