@@ -4,12 +4,11 @@
 // A scalar field is a choice among the indices 0..max_index, and index 0 is its simplest value; an
 // interpreter sees indices only, so random draws, bytes, text and shrinking can never disagree
 // about what is legal. Rules for a `Visit(FieldVisitor&, const Limits&, T&)`:
-//  - fields are visited in one order, whatever their values and the limits are; new fields are
-//  appended to their group, and
-//    index 0 of a new field is the previous behaviour;
-//  - `limits` may only change upper bounds (of a descending field: the lower one); other bounds may
-//  depend on fields visited
-//    before, because the struct holds their current values.
+//  - fields are visited in one order, whatever their values and the limits are; a new field is
+//    visited after all others, and its index 0 is the previous behaviour, so that old bytes keep
+//    their meaning;
+//  - `limits` may only change upper bounds (of a descending field: the lower one); all bounds may
+//    depend on fields visited before, because the struct holds their current values.
 //
 // Example:
 //   void Visit(FieldVisitor& v, const Limits& limits, PromptCase& c) {

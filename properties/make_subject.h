@@ -33,9 +33,9 @@ T VisitedBy(FieldVisitor& visitor, const Limits& limits, T value) {
 }
 
 template <class T>
-std::string WriteFields(const T& value) {
+std::string WriteFields(T value) {
   WriteVisitor visitor;
-  VisitedBy(visitor, kWidestLimits, value);
+  Visit(visitor, kWidestLimits, value);
   return visitor.TakeBytes();
 }
 
@@ -65,7 +65,9 @@ std::vector<T> ShrinkFields(const T& value) {
   for (const ShrinkEdit& edit : survey.Edits()) {
     ShrinkEditVisitor visitor(edit);
     T candidate = VisitedBy(visitor, kWidestLimits, value);
-    std::string candidate_bytes = WriteFields(candidate);
+    WriteVisitor writer;
+    Visit(writer, kWidestLimits, candidate);  // a legal case: nothing changes
+    std::string candidate_bytes = writer.TakeBytes();
     if (!SmallerBytes(candidate_bytes, bytes)) continue;
     if (seen.insert(std::move(candidate_bytes)).second) smaller.push_back(std::move(candidate));
   }
@@ -112,6 +114,10 @@ const Subject& MakeSubject() {
             NamedValuesVisitor visitor;
             VisitedBy(visitor, kWidestLimits, c.As<T>());
             return visitor.TakeValues();
+          },
+      .visit =
+          [](const Case& c, FieldVisitor& visitor, const Limits& limits) {
+            return Case(MakeSubject<T>(), VisitedBy(visitor, limits, c.As<T>()));
           },
       .labels = [](const Case& c) { return Labels(c.As<T>()); },
   };

@@ -24,18 +24,6 @@ std::string PrintDouble(double value) {
 
 }  // namespace
 
-IntField::IntField(std::string_view field_name, const IntRange& range) : range_(range) {
-  name = field_name;
-  phase = range.phase;
-  interesting = range.interesting.size();
-  if (range.hi <= range.lo) {
-    if (range.descending) range_.hi = range.lo;
-    return;
-  }
-  max_index = static_cast<uint64_t>((range.hi - range.lo) / range.step);
-  typical_index = range.descending ? max_index : Index(range.typical);
-}
-
 uint64_t IntField::InterestingIndex(size_t i) const {
   const int64_t value = range_.interesting.begin()[i];
   const uint64_t index = Index(value);

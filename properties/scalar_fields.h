@@ -33,8 +33,8 @@ struct IntRange {
 
 template <class E>
 struct EnumRange {
-  std::initializer_list<E> values =
-      {};  // legal values, simplest first; empty: all in the order of the names
+  // Legal values, simplest first; empty: all in the order of the names.
+  absl::Span<const E> values = {};
   size_t count = std::numeric_limits<size_t>::max();  // only the first `count` of them
   size_t typical =
       std::numeric_limits<size_t>::max();  // ordinary random draws: the first `typical` of them
@@ -64,15 +64,22 @@ class ScalarField {
 
 class IntField final : public ScalarField {
  public:
-  IntField(std::string_view field_name, const IntRange& range);
+  IntField(std::string_view field_name, const IntRange& range)
+      : range_(range), hi_(std::max(range.lo, range.hi)) {
+    name = field_name;
+    phase = range.phase;
+    interesting = range.interesting.size();
+    max_index = Steps(hi_ - range.lo);
+    typical_index = range.descending || range.typical >= hi_ ? max_index : Index(range.typical);
+  }
   int64_t Value(uint64_t index) const {
     const int64_t distance = static_cast<int64_t>(index) * range_.step;
-    return range_.descending ? range_.hi - distance : range_.lo + distance;
+    return range_.descending ? hi_ - distance : range_.lo + distance;
   }
-  uint64_t Index(int64_t value) const {  // of the nearest legal value, rounded down to a step
-    const int64_t inside = std::clamp(value, range_.lo, std::max(range_.lo, range_.hi));
-    return static_cast<uint64_t>((range_.descending ? range_.hi - inside : inside - range_.lo) /
-                                 range_.step);
+  // Of the nearest legal value, rounded down to a step.
+  uint64_t Index(int64_t value) const {
+    const int64_t inside = std::clamp(value, range_.lo, hi_);
+    return Steps(range_.descending ? hi_ - inside : inside - range_.lo);
   }
   uint64_t InterestingIndex(size_t i) const override;
   std::string Print(uint64_t index) const override;
@@ -80,7 +87,13 @@ class IntField final : public ScalarField {
   std::string Expected() const override;
 
  private:
-  IntRange range_;
+  // Most steps are 1, and this is the inner loop of every interpreter: no division then.
+  uint64_t Steps(int64_t distance) const {
+    return static_cast<uint64_t>(range_.step == 1 ? distance : distance / range_.step);
+  }
+
+  const IntRange& range_;
+  int64_t hi_;
 };
 
 // An enum in terms of the numbers of its values.
@@ -103,7 +116,7 @@ class EnumField final : public ChoiceField {
             const EnumRange<E>& range)
       : ChoiceField(names), range_(range) {
     name = field_name;
-    const size_t all = range.values.size() == 0 ? names.size() : range.values.size();
+    const size_t all = range.values.empty() ? names.size() : range.values.size();
     max_index = std::min(all, range.count) - 1;
     typical_index = std::min<uint64_t>(max_index, range.typical - 1);
     ordered = false;
@@ -111,7 +124,7 @@ class EnumField final : public ChoiceField {
     phase = range.phase;
   }
   E Value(uint64_t index) const {
-    return range_.values.size() == 0 ? static_cast<E>(index) : range_.values.begin()[index];
+    return range_.values.empty() ? static_cast<E>(index) : range_.values[index];
   }
   uint64_t Index(E value) const {  // 0 for a value that is not legal
     for (uint64_t i = 0; i <= max_index; ++i) {

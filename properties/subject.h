@@ -27,6 +27,7 @@ namespace crosscheck {
 
 using Bytes = absl::Span<const uint8_t>;
 struct Subject;
+class FieldVisitor;
 
 class Case {  // value type, cheap to copy
  public:
@@ -60,6 +61,8 @@ struct Subject {
   // ("model.hidden" -> "20"). A list gives its length ("model.layers" -> "3") and its elements
   // ("model.layers.0" -> "full").
   std::vector<std::pair<std::string, std::string>> (*fields)(const Case&);
+  // Lets any interpreter (properties/fields.h) visit a copy of the case, which it may change.
+  Case (*visit)(const Case&, FieldVisitor&, const Limits&);
   // Words that describe the case for coverage quotas ("value_heads!=key_heads", "boundary_length",
   // "style:tiny").
   std::vector<std::string> (*labels)(const Case&);

@@ -6,7 +6,7 @@
 namespace crosscheck {
 
 uint64_t ShrinkSurvey::Scalar(const ScalarField& field, uint64_t index) {
-  scalars_.push_back({index, field.phase, in_list_});
+  scalars_.push_back({index, field.phase, in_list_, field.seed});
   return index;
 }
 
@@ -18,6 +18,22 @@ ListPlan ShrinkSurvey::BeginList(const ListField& field) {
 }
 
 void ShrinkSurvey::EndList(const ListField&, const ListPlan&, size_t) { in_list_ = false; }
+
+// Fields outside lists, half of them, a quarter, …; LowerScalars tries each alone.
+void ShrinkSurvey::ClearScalars(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const {
+  std::vector<size_t> sites;
+  for (size_t site = 0; site < scalars_.size(); ++site) {
+    const ScalarSite& scalar = scalars_[site];
+    if (scalar.phase == phase && scalar.index > 0 && !scalar.in_list) sites.push_back(site);
+  }
+  for (size_t count = sites.size(); count > 1; count = (count + 1) / 2) {
+    for (size_t from = 0; from + 1 < sites.size(); from += count) {
+      const size_t last = std::min(from + count, sites.size()) - 1;
+      edits.push_back({.first = sites[from], .last = sites[last] + 1, .phase = phase});
+    }
+    if (count == 2) break;
+  }
+}
 
 void ShrinkSurvey::DeleteChunks(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const {
   for (size_t list = 0; list < lists_.size(); ++list) {
@@ -43,7 +59,11 @@ void ShrinkSurvey::ClearChunks(ShrinkPhase phase, std::vector<ShrinkEdit>& edits
     for (size_t count = site.size; count > 0; count /= 2) {
       for (size_t from = 0; from < site.size; from += count) {
         const size_t last = std::min(from + count, site.size);
-        edits.push_back({.first = site.first + from, .last = site.first + last});
+        const auto begin = scalars_.begin() + static_cast<std::ptrdiff_t>(site.first);
+        const bool clear = std::all_of(begin + static_cast<std::ptrdiff_t>(from),
+                                       begin + static_cast<std::ptrdiff_t>(last),
+                                       [](const ScalarSite& scalar) { return scalar.index == 0; });
+        if (!clear) edits.push_back({.first = site.first + from, .last = site.first + last});
       }
     }
   }
@@ -56,6 +76,11 @@ void ShrinkSurvey::LowerScalars(ShrinkPhase phase, std::vector<ShrinkEdit>& edit
   for (size_t site = 0; site < scalars_.size(); ++site) {
     const uint64_t index = scalars_[site].index;
     if (scalars_[site].phase != phase || index == 0) continue;
+    if (scalars_[site].seed) {
+      // Seeds have no neighbourhood: a few small ones, not halves.
+      for (uint64_t small = 0; small < std::min<uint64_t>(index, 4); ++small) set(site, small);
+      continue;
+    }
     if (!scalars_[site].in_list) {
       set(site, 0);
       for (uint64_t distance = index / 2; distance > 1; distance /= 2) set(site, index - distance);
@@ -85,7 +110,8 @@ std::vector<ShrinkEdit> ShrinkSurvey::Edits() const {
   for (const ShrinkPhase phase :
        {ShrinkPhase::kMates, ShrinkPhase::kSteps, ShrinkPhase::kLength, ShrinkPhase::kConfiguration,
         ShrinkPhase::kDimensions, ShrinkPhase::kValues}) {
-    edits.push_back({.whole_phase = true, .phase = phase});
+    edits.push_back({.last = ShrinkEdit::kNone, .phase = phase, .trim_lists = true});
+    ClearScalars(phase, edits);
     DeleteChunks(phase, edits);
     ClearChunks(phase, edits);
     UnifyValues(phase, edits);
@@ -96,15 +122,15 @@ std::vector<ShrinkEdit> ShrinkSurvey::Edits() const {
 
 uint64_t ShrinkEditVisitor::Scalar(const ScalarField& field, uint64_t index) {
   const size_t site = next_scalar_++;
-  if (edit_.whole_phase) return field.phase == edit_.phase ? 0 : index;
-  if (edit_.list != ShrinkEdit::kNone || site < edit_.first || site >= edit_.last) return index;
+  if (site < edit_.first || site >= edit_.last) return index;
+  if (edit_.phase.has_value() && field.phase != *edit_.phase) return index;
   if (edit_.match != ShrinkEdit::kAny && edit_.match != index) return index;
   return std::min(edit_.index, field.max_index);
 }
 
 ListPlan ShrinkEditVisitor::BeginList(const ListField& field) {
   const size_t list = next_list_++;
-  if (edit_.whole_phase && edit_.phase == field.range.phase) {
+  if (edit_.trim_lists && edit_.phase == field.range.phase) {
     const size_t kept = std::min(field.size, field.range.min);
     return {.length = kept, .erase_from = kept, .erase_count = field.size - kept};
   }

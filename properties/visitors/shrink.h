@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "properties/fields.h"
@@ -23,11 +24,12 @@ struct ShrinkEdit {
 
   size_t list = kNone;  // delete `count` elements from `from`
   size_t from = 0, count = 0;
-  size_t first = 0, last = 0;  // or set the scalars first..last-1 that are `match` to `index`
+  // Or set the scalars first..last-1, of one phase if given, that are `match` to `index`.
+  size_t first = 0, last = 0;
+  std::optional<ShrinkPhase> phase = std::nullopt;
   uint64_t match = kAny;
   uint64_t index = 0;
-  bool whole_phase = false;  // or set all fields of `phase` to 0
-  ShrinkPhase phase = ShrinkPhase::kMates;
+  bool trim_lists = false;  // also cut the lists of the phase to their shortest
 };
 
 // Notes every field of a case and proposes edits.
@@ -45,6 +47,7 @@ class ShrinkSurvey final : public FieldVisitor {
     uint64_t index;
     ShrinkPhase phase;
     bool in_list;  // element of a list of scalars
+    bool seed;
   };
   struct ListSite {
     size_t size, min;
@@ -52,6 +55,7 @@ class ShrinkSurvey final : public FieldVisitor {
     bool scalars;
     size_t first;  // scalar site of its first element
   };
+  void ClearScalars(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const;
   void DeleteChunks(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const;
   void ClearChunks(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const;
   void LowerScalars(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const;
