@@ -51,8 +51,9 @@ absl::Status Replace(const std::string& path, std::string_view bytes) {
   absl::Status status =
       fchmod(descriptor, 0644) == 0 ? absl::OkStatus() : FileError("chmod", temporary);
   status.Update(Fill(descriptor, bytes, path));
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0)
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
     status = FileError("replace", path);
+  }
   if (!status.ok()) unlink(temporary.c_str());
   return status;
 }

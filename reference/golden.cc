@@ -70,8 +70,9 @@ class ImplementationCheck {
     absl::StatusOr<Logits> logits = session->Extend({.ids = ids, .taps = &stages});
     if (!logits.ok()) return logits.status();
     if (absl::Status status = judge_->Compare(prompt + "logits_f64", "logits", logits->values);
-        !status.ok())
+        !status.ok()) {
       return status;
+    }
     if (absl::Status status = CheckStates(prompt, *session); !status.ok()) return status;
     return judge_->Compare(prompt + "hidden_f64", "hidden", HiddenRows(stages));
   }
@@ -80,12 +81,14 @@ class ImplementationCheck {
   std::vector<double> HiddenRows(const StageCollector& stages) const {
     std::vector<double> rows;
     const auto append = [&](int layer, std::string_view stage) {
-      if (const std::vector<double>* values = stages.Find(layer, stage))
+      if (const std::vector<double>* values = stages.Find(layer, stage)) {
         rows.insert(rows.end(), values->begin(), values->end());
+      }
     };
     append(-1, "embedding");
-    for (size_t i = 0; i < model_.spec().layers.size(); ++i)
+    for (size_t i = 0; i < model_.spec().layers.size(); ++i) {
       append(static_cast<int>(i), "layer_out");
+    }
     append(-1, "final_norm");
     return rows;
   }
@@ -109,8 +112,9 @@ class ImplementationCheck {
         if (!wide.ok()) return wide.status();
         values = *std::move(wide);
       }
-      if (absl::Status status = judge_->Compare(name, GoldenKind(name), values); !status.ok())
+      if (absl::Status status = judge_->Compare(name, GoldenKind(name), values); !status.ok()) {
         return status;
+      }
     }
     return absl::OkStatus();
   }

@@ -19,8 +19,9 @@ std::string SkipReason(const std::string& name) {
   if (absl::EndsWith(name, "_bf16")) return "bfloat16 run: no reference computes in bfloat16";
   if (absl::StrContains(name, ".lora_")) return "LoRA adapters are not implemented";
   if (absl::StrContains(name, ".mtp_")) return "the multi-token-prediction head is not implemented";
-  if (absl::EndsWith(name, ".position_ids"))
+  if (absl::EndsWith(name, ".position_ids")) {
     return "input: references derive positions from the mask";
+  }
   return "";
 }
 
@@ -39,8 +40,9 @@ absl::Status NoSuchTensor(const std::string& name) {
 std::string GoldenKind(std::string_view tensor) {
   absl::string_view name(tensor.data(), tensor.size());
   for (const char* suffix : {"f64", "f32"}) {
-    if (absl::EndsWith(name, suffix))
+    if (absl::EndsWith(name, suffix)) {
       name.remove_suffix(4);  // with the dot or underscore before it
+    }
   }
   std::vector<std::string> kept;
   for (const absl::string_view part : absl::StrSplit(name, '.')) {

@@ -117,8 +117,9 @@ void ReadRope(KeyReader* text, ModelSpec* spec) {
     factor = rope.Number("partial_rotary_factor", factor);
     for (const char* type : {"rope_type", "type"}) {
       const json* value = rope.Optional(type);
-      if (value != nullptr && *value != "default")
+      if (value != nullptr && *value != "default") {
         rope.Fail(type, *value, "\"default\" (no other RoPE type is supported)", 0);
+      }
     }
     text->Adopt(rope.status());
   }
@@ -185,15 +186,17 @@ void RefuseUnsupported(KeyReader* text) {
   text->Require("attention_bias", !text->Boolean("attention_bias", false),
                 "false (biases are not supported)");
   const json* experts = text->Optional("num_experts");
-  if (experts != nullptr)
+  if (experts != nullptr) {
     text->Require("num_experts", *experts == 0, "null (mixture of experts is not supported)");
+  }
   text->Require("quantization_config", false, "no quantisation (not supported)");
 }
 
 absl::Status CheckFamily(const json& config, std::string_view key) {
   const auto found = config.find("model_type");
-  if (found != config.end() && (*found == "qwen3_5" || *found == "qwen3_5_text"))
+  if (found != config.end() && (*found == "qwen3_5" || *found == "qwen3_5_text")) {
     return absl::OkStatus();
+  }
   if (found == config.end()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "config.json: ", std::string(key), " is missing; supported: qwen3_5 (qwen3_5_text)"));
@@ -291,12 +294,14 @@ absl::StatusOr<ModelSpec> FromHuggingFaceConfig(const json& config) {
   if (text == nullptr) return ReadTextConfig(top, std::nullopt);
   if (!text->is_object()) return WrongValue("text_config", *text, "an object");
   if (text->contains("model_type")) {
-    if (absl::Status status = CheckFamily(*text, "text_config.model_type"); !status.ok())
+    if (absl::Status status = CheckFamily(*text, "text_config.model_type"); !status.ok()) {
       return status;
+    }
   }
   std::optional<bool> tied;
-  if (top.Optional("tie_word_embeddings") != nullptr)
+  if (top.Optional("tie_word_embeddings") != nullptr) {
     tied = top.Boolean("tie_word_embeddings", false);
+  }
   top.Require("quantization_config", false, "no quantisation (not supported)");
   if (!top.status().ok()) return top.status();
   return ReadTextConfig(KeyReader(*text, "text_config."), tied);

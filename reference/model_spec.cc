@@ -147,8 +147,9 @@ std::vector<TensorInfo> Tensors(const ModelSpec& spec) {
     layer.Add("mlp.down_proj.weight", {hidden, intermediate}, TensorRole::kProjection);
   }
   tensors.push_back({"model.language_model.norm.weight", {hidden}, TensorRole::kNorm, -1});
-  if (!spec.tied)
+  if (!spec.tied) {
     tensors.push_back({"lm_head.weight", {spec.vocab, hidden}, TensorRole::kHead, -1});
+  }
   return tensors;
 }
 

@@ -94,8 +94,9 @@ float DecodeF16(uint16_t bits) {
   const uint32_t exponent = (bits >> 10) & 0x1FU;
   const uint32_t mantissa = bits & 0x3FFU;
   if (exponent == 0x1F) return std::bit_cast<float>(sign | 0x7F800000U | (mantissa << 13));
-  if (exponent != 0)
+  if (exponent != 0) {
     return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+  }
   if (mantissa == 0) return std::bit_cast<float>(sign);
   // A subnormal half is a normal float: move the leading one to the implicit place.
   const uint32_t shift = static_cast<uint32_t>(std::countl_zero(mantissa)) - 21;

@@ -30,7 +30,7 @@ uint64_t IntegerSquareRoot(uint64_t x) {
 // most 3.46 deviations.
 int64_t CentredSum(uint64_t bits) {
   const uint64_t pairs = (bits & 0x0000FFFF0000FFFFU) + ((bits >> 16) & 0x0000FFFF0000FFFFU);
-  return static_cast<int64_t>((pairs & 0xFFFFFFFFU) + (pairs >> 32)) - 2 * 0xFFFF;
+  return static_cast<int64_t>((pairs & 0xFFFFFFFFU) + (pairs >> 32)) - int64_t{2 * 0xFFFF};
 }
 
 // What a value of one tensor is drawn from: mean + CentredSum * multiplier, all times 2^-40.
@@ -55,7 +55,7 @@ Distribution DistributionOf(const TensorInfo& info, bool tied) {
     case TensorRole::kEmbedding:
       return Normal(0, tied ? 128 : 256, 1);
     case TensorRole::kHead:
-      return Normal(0, 3 * 256, fan_in);
+      return Normal(0, 768, fan_in);
     case TensorRole::kProjection:
     case TensorRole::kConv:
       return Normal(0, 256, fan_in);
@@ -150,8 +150,9 @@ class TensorGenerator {
       for (int64_t i = 0; i < count; ++i) {
         const auto column = static_cast<size_t>(MixBits(key_ ^ static_cast<uint64_t>(i)) %
                                                 static_cast<uint64_t>(columns));
-        for (size_t at = column; at < values->size(); at += static_cast<size_t>(columns))
+        for (size_t at = column; at < values->size(); at += static_cast<size_t>(columns)) {
           (*values)[at] *= 32;
+        }
       }
     }
     if (style == WeightStyle::kTiny && projection) {
@@ -224,8 +225,9 @@ absl::Span<const float> Model::Get(std::string_view name) const {
 Model GenerateModel(const ModelRecipe& recipe) {
   Model model{recipe.spec, recipe.weights.storage, Tensors(recipe.spec), {}};
   model.values.reserve(model.tensors.size());
-  for (const TensorInfo& info : model.tensors)
+  for (const TensorInfo& info : model.tensors) {
     model.values.push_back(TensorGenerator(recipe, info).Generate());
+  }
   return model;
 }
 

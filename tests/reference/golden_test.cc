@@ -89,9 +89,9 @@ INSTANTIATE_TEST_SUITE_P(All, GoldenTest, testing::ValuesIn(GoldenNames()), [](c
 
 // What a planted error changes in the answers of the exact model.
 struct Plant {
-  std::string state = {};  // name of the state whose first element moves
-  std::string stage = {};  // "layer.stage" whose first element moves
-  int logit_call = 0;      // 1-based Extend call of a session whose first logit moves; 0: none
+  std::string_view state = "";  // name of the state whose first element moves
+  std::string_view stage = "";  // "layer.stage" whose first element moves
+  int logit_call = 0;           // 1-based Extend call of a session whose first logit moves; 0: none
   double amount = 0;
 };
 
@@ -103,8 +103,9 @@ class PlantedSink : public TapSink {
   }
   void Tap(int layer, std::string_view stage, std::vector<int64_t> shape,
            std::vector<double> values) override {
-    if (plant_.stage == std::to_string(layer) + "." + std::string(stage))
+    if (std::string(plant_.stage) == std::to_string(layer) + "." + std::string(stage)) {
       values[0] += plant_.amount;
+    }
     inner_->Tap(layer, stage, std::move(shape), std::move(values));
   }
 

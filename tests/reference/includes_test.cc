@@ -71,8 +71,9 @@ std::string Violation(const Include& include) {
   const std::string_view file = include.file;
   const std::string_view header = include.header;
   const bool in_torch = file.starts_with("reference/torch/");
-  if (in_torch && header.starts_with("reference/exact/"))
+  if (in_torch && header.starts_with("reference/exact/")) {
     return "libtorch's model sees the exact model";
+  }
   if (file.starts_with("reference/exact/") && header.starts_with("reference/torch/")) {
     return "the exact model sees libtorch's model";
   }

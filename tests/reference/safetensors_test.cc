@@ -12,7 +12,7 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string File(std::string header, std::string_view data) {
+std::string File(const std::string& header, std::string_view data) {
   const uint64_t length = header.size();
   std::string bytes(8, '\0');
   std::memcpy(bytes.data(), &length, 8);
