@@ -21,8 +21,20 @@ absl::string_view View(std::string_view text) { return {text.data(), text.size()
 
 std::string HeaderLine() {
   std::string line = "family\tpath\tlayers\ttokens\tstyle\tcases\ttorch_cases";
-  for (std::string_view metric : kMetricNames) absl::StrAppend(&line, "\t", View(metric));
-  return line + "\tfp64_spread\texceed_rate";
+  for (std::string_view metric : kMetricNames) absl::StrAppend(&line, "\ttypical_", View(metric));
+  for (std::string_view metric : kMetricNames) absl::StrAppend(&line, "\th_", View(metric));
+  return line + "\tluck\tfp64_spread\tfp64_luck\texceed_rate";
+}
+
+// The numbers of a bucket in the order of the header line.
+template <class Bounds>
+auto NumbersOf(Bounds& bounds) {
+  std::vector<decltype(&bounds.luck)> numbers;
+  for (auto& value : bounds.typical) numbers.push_back(&value);
+  for (auto& value : bounds.h) numbers.push_back(&value);
+  numbers.insert(numbers.end(),
+                 {&bounds.luck, &bounds.fp64_spread, &bounds.fp64_luck, &bounds.exceed_rate});
+  return numbers;
 }
 
 template <class Names>
@@ -43,7 +55,9 @@ std::string Number(double value) {
 absl::Status ParseRow(absl::string_view line, ErrorBoundTable& table) {
   std::vector<absl::string_view> field = absl::StrSplit(line, '\t');
   constexpr size_t kFirstNumber = 5;
-  if (field.size() != kFirstNumber + 2 + kMetricCount + 2) {
+  BucketBounds bounds;
+  auto numbers = NumbersOf(bounds);
+  if (field.size() != kFirstNumber + 2 + numbers.size()) {
     return absl::InvalidArgumentError(absl::StrCat("has ", field.size(), " fields"));
   }
   auto family = IndexOf(kFamilyNames, field[0]);
@@ -54,15 +68,11 @@ absl::Status ParseRow(absl::string_view line, ErrorBoundTable& table) {
   }
   BucketKey key{static_cast<Family>(*family), std::string(field[1]), *depth, *length,
                 static_cast<WeightStyle>(*style)};
-  BucketBounds bounds;
-  bool ok =
-      absl::SimpleAtoi(field[5], &bounds.cases) && absl::SimpleAtoi(field[6], &bounds.torch_cases);
-  std::vector<double*> targets;
-  for (double& h : bounds.h) targets.push_back(&h);
-  targets.insert(targets.end(), {&bounds.fp64_spread, &bounds.exceed_rate});
-  for (size_t i = 0; i < targets.size(); ++i) {
-    ok = ok && absl::SimpleAtod(field[kFirstNumber + 2 + i], targets[i]) &&
-         std::isfinite(*targets[i]) && *targets[i] >= 0;
+  bool ok = absl::SimpleAtoi(field[kFirstNumber], &bounds.cases) &&
+            absl::SimpleAtoi(field[kFirstNumber + 1], &bounds.torch_cases);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    ok = ok && absl::SimpleAtod(field[kFirstNumber + 2 + i], numbers[i]) &&
+         std::isfinite(*numbers[i]) && *numbers[i] >= 0;
   }
   if (!ok) return absl::InvalidArgumentError("holds a field that is no finite number >= 0");
   if (table.buckets().contains(key)) return absl::InvalidArgumentError("repeats a bucket");
@@ -115,9 +125,8 @@ std::string ErrorBoundTable::Print() const {
   for (const auto& [key, bounds] : buckets_) {
     absl::StrAppend(&text, absl::StrJoin(absl::StrSplit(key.ToString(), '/'), "\t"), "\t",
                     bounds.cases, "\t", bounds.torch_cases);
-    for (double h : bounds.h) absl::StrAppend(&text, "\t", Number(h));
-    absl::StrAppend(&text, "\t", Number(bounds.fp64_spread), "\t", Number(bounds.exceed_rate),
-                    "\n");
+    for (const double* number : NumbersOf(bounds)) absl::StrAppend(&text, "\t", Number(*number));
+    absl::StrAppend(&text, "\n");
   }
   return text;
 }
@@ -149,7 +158,11 @@ const ErrorBoundTable& CommittedErrorBounds() {
 ErrorBound::ErrorBound(const BucketBounds* bucket, double largest_exact, DType stored)
     : floor_(kFloorUlps * Ulp(stored, largest_exact)) {
   if (bucket == nullptr) return;
-  for (size_t i = 0; i < kMetricCount; ++i) from_table_[i] = bucket->h[i] * largest_exact;
+  luck_ = bucket->luck;
+  for (size_t i = 0; i < kMetricCount; ++i) {
+    typical_[i] = bucket->typical[i] * largest_exact;
+    h_[i] = bucket->h[i] * largest_exact;
+  }
 }
 
 void ErrorBound::Widen(const Distances& reference) {
@@ -157,12 +170,13 @@ void ErrorBound::Widen(const Distances& reference) {
 }
 
 double ErrorBound::Of(Metric metric) const {
-  return kReferenceMultiplier * std::max(from_table_[Index(metric)], reference_[Index(metric)]) +
-         floor_;
+  size_t i = Index(metric);
+  double expected = std::max({reference_[i], typical_[i], std::min(h_[i], luck_ * reference_[i])});
+  return kReferenceMultiplier * expected + floor_;
 }
 
 double ErrorBound::FloorOf(Metric metric) const {
-  return kReferenceMultiplier * from_table_[Index(metric)] + floor_;
+  return kReferenceMultiplier * typical_[Index(metric)] + floor_;
 }
 
 bool ErrorBound::Covers(const Distances& error) const {

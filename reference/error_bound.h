@@ -1,12 +1,20 @@
-// The bound that a numeric judgement applies: m * reference error + floor (judging.md 3.1-3.2), and
-// the calibrated table of reference errors behind it (reference/error_bounds.tsv, written by
-// `crosscheck calibrate`).
+// The bound that a numeric judgement applies, and the calibrated table of reference errors behind
+// it (reference/error_bounds.tsv, written by `crosscheck calibrate`).
+//
+//   e_ref = max(D, typical * M, min(h * M, luck * D))      bound = m * e_ref + floor
+//
+// with M = max|y*| of the case and D = the largest error of the references consulted on the case
+// itself. judging.md 3.1 has max(D, h * M). Errors of small random models are heavy-tailed: an
+// ill-conditioned case (a norm of a nearly cancelled vector) has a thousand times the median error,
+// so the 0.999 quantile h alone would hide errors of a thousand times the reference's in ordinary
+// cases. The references of such a case show its conditioning: their errors differ from one another
+// by a small factor, `luck`, whatever their size. So the bound is never looser than 3.1's, it grows
+// with every reference that is consulted, and a case passes at the first bound that covers it.
 //
 // Example:
-//   const BucketBounds* bucket = CommittedErrorBounds().Find(key);    // null: nothing calibrated
-//   near this case ErrorBound bound(bucket, pool.largest_exact(), DType::kF32); if
-//   (!bound.Covers(engine_distances)) bound.Widen(torch_distances);  // references one by one,
-//   until it covers
+//   const BucketBounds* bucket = CommittedErrorBounds().Find(key);  // null: nothing calibrated
+//   ErrorBound bound(bucket, pool.largest_exact(), DType::kF32);
+//   if (!bound.Covers(engine_distances)) bound.Widen(torch_distances);  // one reference by one
 #ifndef CROSSCHECK_REFERENCE_ERROR_BOUND_H_
 #define CROSSCHECK_REFERENCE_ERROR_BOUND_H_
 
@@ -48,10 +56,13 @@ int LengthClass(int tokens);  // of the longest sequence of the case
 struct BucketBounds {
   int64_t cases = 0;        // with the perturbed references
   int64_t torch_cases = 0;  // with libtorch as well
-  Distances h{};  // largest 0.999 quantile over the references of d(r, y*) / max|y*|, by metric
-  double fp64_spread = 0;  // largest L-inf of libtorch fp64 against the exact model, / max|y*|
-  double exceed_rate =
-      1;  // share of cases in which a clean reference's centred RMS is above twice libtorch's
+  // By metric: the largest quantile over the references of d(r, y*) / max|y*|.
+  Distances typical{};  // 0.75
+  Distances h{};        // 0.999
+  double luck = 1;      // 0.999 quantile of one reference's error over the largest of the others'
+  double fp64_spread = 0;  // 0.999 quantile of L-inf of libtorch fp64 to the exact model, / max|y*|
+  double fp64_luck = 1;    // the same of libtorch fp64 over the fp32 references * 2^-29
+  double exceed_rate = 1;  // share of cases in which a reference's RMS is above twice libtorch's
   bool operator==(const BucketBounds&) const = default;
 };
 
@@ -93,8 +104,8 @@ class ErrorBound {
       const Distances& error) const;  // largest error / bound over the verdict metrics
 
  private:
-  Distances from_table_{}, reference_{};
-  double floor_;
+  Distances typical_{}, h_{}, reference_{};
+  double luck_ = 1, floor_;
 };
 
 }  // namespace crosscheck

@@ -19,7 +19,9 @@ BucketBounds Bounds(double h) {
   BucketBounds bounds;
   bounds.cases = 10'000;
   bounds.torch_cases = 1'000;
+  bounds.typical = {h / 8, h / 16, h / 32, h / 4};
   bounds.h = {h, h / 2, h / 4, 2 * h};
+  bounds.luck = 4;
   bounds.fp64_spread = 1e-15;
   bounds.exceed_rate = 0.125;
   return bounds;
@@ -84,21 +86,36 @@ TEST(ErrorBoundTableTest, TheCommittedTableIsReadable) {
   }
 }
 
-TEST(ErrorBoundTest, IsTwiceTheLargestReferenceErrorPlusTwoUlps) {
+// M = 16: typical is 0.002 in L-inf, h is 0.016, luck 4.
+TEST(ErrorBoundTest, GrowsFromTypicalWithTheReferencesAndIsNeverLooserThanTheQuantile) {
   BucketBounds bucket = Bounds(0.001);
-  ErrorBound bound(&bucket, 10, DType::kF32);
-  double floor = 2 * Ulp(DType::kF32, 10);
-  EXPECT_DOUBLE_EQ(bound.Of(Metric::kCentredLinf), 2 * 0.01 + floor);
-  bound.Widen({0.03, 0.001, 0, 0.5});
-  bound.Widen({0.02, 0.002, 0, 0});
-  EXPECT_DOUBLE_EQ(bound.Of(Metric::kCentredLinf), 2 * 0.03 + floor);
-  EXPECT_DOUBLE_EQ(bound.Of(Metric::kCentredRms), 2 * 0.005 + floor) << "the table is larger";
-  EXPECT_DOUBLE_EQ(bound.FloorOf(Metric::kCentredLinf), 2 * 0.01 + floor);
-  EXPECT_TRUE(bound.Covers({0.06, 0.01, 0.005, 99})) << "plain L-inf decides nothing";
-  EXPECT_FALSE(bound.Covers({0.061, 0, 0, 0}));
-  EXPECT_FALSE(bound.Covers({0, 0.0101, 0, 0}));
-  EXPECT_FALSE(bound.Covers({0, 0, 0.006, 0}));
+  ErrorBound bound(&bucket, 16, DType::kF32);
+  double floor = 2 * Ulp(DType::kF32, 16);
+  auto linf = [&] { return bound.Of(Metric::kCentredLinf) - floor; };
+  EXPECT_DOUBLE_EQ(linf(), 2 * 0.002);
+  bound.Widen({0.0001, 0, 0, 0});
+  EXPECT_DOUBLE_EQ(linf(), 2 * 0.002) << "a lucky reference tightens nothing";
+  bound.Widen({0.003, 0, 0, 0});
+  EXPECT_DOUBLE_EQ(linf(), 2 * 0.012) << "luck times the reference";
+  bound.Widen({0.005, 0, 0, 0});
+  EXPECT_DOUBLE_EQ(linf(), 2 * 0.016) << "but not above h";
+  bound.Widen({0.030, 0, 0, 0});
+  EXPECT_DOUBLE_EQ(linf(), 2 * 0.030) << "the references themselves always count";
+  bound.Widen({0.001, 0, 0, 0});
+  EXPECT_DOUBLE_EQ(linf(), 2 * 0.030) << "it never shrinks";
+  EXPECT_DOUBLE_EQ(bound.FloorOf(Metric::kCentredLinf), 2 * 0.002 + floor);
+  EXPECT_DOUBLE_EQ(bound.Of(Metric::kCentredRms), 2 * 0.001 + floor) << "metrics are apart";
+}
+
+TEST(ErrorBoundTest, CoversWhenEveryVerdictMetricIsWithin) {
+  BucketBounds bucket = Bounds(0.008);  // typical at M = 1: 0.001, 0.0005, 0.00025
+  ErrorBound bound(&bucket, 1, DType::kF32);
+  EXPECT_TRUE(bound.Covers({0.002, 0.001, 0.0005, 99})) << "plain L-inf decides nothing";
+  EXPECT_FALSE(bound.Covers({0.0021, 0, 0, 0}));
+  EXPECT_FALSE(bound.Covers({0, 0.0011, 0, 0}));
+  EXPECT_FALSE(bound.Covers({0, 0, 0.0006, 0}));
   EXPECT_FALSE(bound.Covers({std::numeric_limits<double>::quiet_NaN(), 0, 0, 0}));
+  EXPECT_NEAR(bound.WorstRatio({0.004, 0, 0, 0}), 2, 0.001);
 }
 
 TEST(ErrorBoundTest, WithoutABucketOnlyReferencesAndFloorCount) {

@@ -1,0 +1,278 @@
+#include "properties/calibrate.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "properties/judges/tolerance.h"
+#include "properties/reference_panel.h"
+
+namespace crosscheck {
+namespace {
+
+using Member = ReferencePanel::Member;
+
+constexpr double kFp64OverFp32 = 0x1p-29;  // ratio of the units in the last place
+constexpr int64_t kDrawsPerCase = 2'000;
+constexpr size_t kFp32References = 4;  // libtorch, then the perturbed variants
+constexpr size_t kStyles = std::size(kWeightStyleNames);
+
+// A case to run: the draw's number, the style that replaces the drawn one, whether libtorch takes
+// part.
+struct Item {
+  int64_t draw;
+  WeightStyle style;
+  bool torch;
+};
+
+ModelRunCase Draw(const CalibrateOptions& options, int64_t draw, WeightStyle style) {
+  Stream stream(MixBits(options.seed) + static_cast<uint64_t>(draw), "calibrate");
+  ModelRunCase c = ModelRunSubject().random(stream, options.limits).As<ModelRunCase>();
+  auto model = std::make_shared<ModelRecipe>(*c.model);
+  model->weights.style = style;
+  c.model = std::move(model);
+  return c;
+}
+
+// A prefill answers for two buckets: all its rows are `readout`, its last rows `prompt`.
+std::vector<ModelPath> PathsOf(const ModelRunCase& c) {
+  if (c.path == ModelPath::kSession) return {ModelPath::kSession};
+  return {ModelPath::kReadout, ModelPath::kPrompt};
+}
+
+// Which draws to run, so that every bucket gets its number of cases. The style of a draw is the one
+// that its bucket lacks most; it does not depend on the other fields.
+std::vector<Item> Select(const CalibrateOptions& options) {
+  std::map<BucketKey, int64_t> count;
+  std::vector<Item> items;
+  int64_t idle = 0;  // draws since the last one that was needed
+  for (int64_t draw = 0; idle < kDrawsPerCase * static_cast<int64_t>(kStyles); ++draw) {
+    ModelRunCase c = Draw(options, draw, WeightStyle::kPlain);
+    BucketKey key = BucketOf(c, PathsOf(c).front());
+    auto fewest = [&](int style) {
+      key.style = static_cast<WeightStyle>(style);
+      return count[key];
+    };
+    int best = 0;
+    for (size_t style = 1; style < kStyles; ++style) {
+      if (fewest(static_cast<int>(style)) < fewest(best)) best = static_cast<int>(style);
+    }
+    int64_t have = fewest(best);
+    ++idle;
+    if (have >= options.cases_per_bucket) continue;
+    idle = 0;
+    ++count[key];
+    items.push_back({draw, static_cast<WeightStyle>(best), have < options.torch_cases_per_bucket});
+  }
+  return items;
+}
+
+// Samples of one bucket, one entry for each case; float is precise enough for a quantile.
+struct Samples {
+  std::array<std::array<std::vector<float>, kMetricCount>, kFp32References> error;
+  std::vector<float> luck, fp64, fp64_luck;
+  std::array<int64_t, kFp32References> exceeds{};
+  int64_t cases = 0, torch_cases = 0;
+};
+using AllSamples = std::map<BucketKey, Samples>;
+
+// What the references answered on one case and path, as errors against the exact model.
+struct CaseErrors {
+  std::array<std::optional<Distances>, kFp32References> fp32;
+  std::optional<double> fp64;
+  double largest = 0;
+};
+
+void AddLuck(const CaseErrors& errors, Samples& samples) {
+  double floor = kFloorUlps * Ulp(DType::kF32, errors.largest);
+  for (size_t j = 0; j < kFp32References; ++j) {
+    if (!errors.fp32[j]) continue;
+    double worst = 0;
+    for (size_t metric = 0; metric < kMetricCount; ++metric) {
+      double others = floor;
+      for (size_t k = 0; k < kFp32References; ++k) {
+        if (k != j && errors.fp32[k]) others = std::max(others, (*errors.fp32[k])[metric]);
+      }
+      worst = std::max(worst, ((*errors.fp32[j])[metric] - floor) / others);
+    }
+    samples.luck.push_back(static_cast<float>(worst));
+  }
+}
+
+void AddFp64(const CaseErrors& errors, Samples& samples) {
+  constexpr size_t kPlain = Index(Metric::kLinf);
+  constexpr size_t kSpread = Index(Metric::kCentredRms);
+  double floor32 = kFloorUlps * Ulp(DType::kF32, errors.largest), others = floor32;
+  for (size_t k = 1; k < kFp32References; ++k) others = std::max(others, (*errors.fp32[k])[kPlain]);
+  double floor64 = kFloorUlps * Ulp(DType::kF64, errors.largest);
+  samples.fp64.push_back(static_cast<float>(*errors.fp64 / errors.largest));
+  samples.fp64_luck.push_back(
+      static_cast<float>(std::max(0.0, *errors.fp64 - floor64) / (others * kFp64OverFp32)));
+  for (size_t k = 1; k < kFp32References; ++k) {
+    samples.exceeds[k] += (*errors.fp32[k])[kSpread] > 2 * (*errors.fp32[0])[kSpread] ? 1 : 0;
+  }
+  ++samples.torch_cases;
+}
+
+void AddCase(const CaseErrors& errors, Samples& samples) {
+  if (!(errors.largest > 0)) return;  // all logits zero: nothing to scale by
+  for (size_t k = 0; k < kFp32References; ++k) {
+    for (size_t metric = 0; errors.fp32[k] && metric < kMetricCount; ++metric) {
+      samples.error[k][metric].push_back(
+          static_cast<float>((*errors.fp32[k])[metric] / errors.largest));
+    }
+  }
+  AddLuck(errors, samples);
+  if (errors.fp64) AddFp64(errors, samples);
+  ++samples.cases;
+}
+
+LogitsAnswer LastRows(const LogitsAnswer& exact) {
+  LogitsAnswer last;
+  for (const SequenceLogits& sequence : exact.sequences) {
+    last.sequences.push_back({{sequence.positions.back()}, sequence.vocab, {}});
+  }
+  return last;
+}
+
+absl::Status Measure(const ModelRunCase& c, bool torch, ReferencePanel& panel,
+                     std::map<BucketKey, CaseErrors>& errors) {
+  std::vector<ModelPath> paths = PathsOf(c);
+  auto exact = panel.Answer(ReferencePanel::kExact, c, paths.front());
+  if (!exact.ok()) return exact.status();
+  for (size_t k = 0; k <= kFp32References; ++k) {
+    auto member =
+        static_cast<Member>(ReferencePanel::kTorch + k);  // fp32 references, then libtorch fp64
+    bool is_torch = member == ReferencePanel::kTorch || member == ReferencePanel::kTorchFp64;
+    if (is_torch && !torch) continue;
+    auto answer = panel.Answer(member, c, paths.front());
+    if (!answer.ok()) return answer.status();
+    for (ModelPath path : paths) {
+      DistancePool pool =
+          PoolDistances(*exact, *answer, path == ModelPath::kPrompt ? LastRows(*exact) : *answer);
+      CaseErrors& of_path = errors[BucketOf(c, path)];
+      of_path.largest = pool.largest_exact();
+      if (k < kFp32References) {
+        of_path.fp32[k] = pool.Result();
+      } else {
+        of_path.fp64 = pool.Result()[Index(Metric::kLinf)];
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+double Quantile(std::vector<float>& values, double share) {
+  if (values.empty()) return 0;
+  auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(values.size())));
+  auto at =
+      values.begin() + static_cast<std::ptrdiff_t>(std::clamp<size_t>(rank, 1, values.size()) - 1);
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
+BucketBounds Summarise(Samples& samples) {
+  constexpr double kTypical = 0.75, kTail = 0.999;
+  BucketBounds bounds;
+  bounds.cases = samples.cases;
+  bounds.torch_cases = samples.torch_cases;
+  for (size_t metric = 0; metric < kMetricCount; ++metric) {
+    for (auto& reference : samples.error) {
+      bounds.typical[metric] =
+          std::max(bounds.typical[metric], Quantile(reference[metric], kTypical));
+      bounds.h[metric] = std::max(bounds.h[metric], Quantile(reference[metric], kTail));
+    }
+  }
+  bounds.luck = std::max(1.0, Quantile(samples.luck, kTail));
+  bounds.fp64_spread = std::min(kLargestFp64Spread, Quantile(samples.fp64, kTail));
+  bounds.fp64_luck = std::max(1.0, Quantile(samples.fp64_luck, kTail));
+  int64_t exceeds = *std::max_element(samples.exceeds.begin(), samples.exceeds.end());
+  if (samples.torch_cases > 0) {
+    bounds.exceed_rate = static_cast<double>(exceeds) / static_cast<double>(samples.torch_cases);
+  }
+  return bounds;
+}
+
+// Runs the items on all threads. The samples of a bucket come in any order; quantiles do not depend
+// on it.
+class Campaign {
+ public:
+  Campaign(const CalibrateOptions& options, std::vector<Item> items)
+      : options_(options), items_(std::move(items)) {}
+
+  absl::StatusOr<AllSamples> All() {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < std::max(1, options_.threads); ++i)
+      threads.emplace_back([this] { Work(); });
+    for (std::thread& thread : threads) thread.join();
+    if (!status_.ok()) return status_;
+    return std::move(samples_);
+  }
+
+ private:
+  void Work() {
+    auto panel = ReferencePanel::Open();
+    absl::Status status = panel.status();
+    while (status.ok()) {
+      size_t next = next_.fetch_add(1);
+      if (next >= items_.size()) return;
+      const Item& item = items_[next];
+      std::map<BucketKey, CaseErrors> errors;
+      status = Measure(Draw(options_, item.draw, item.style), item.torch, **panel, errors);
+      if (!status.ok()) {
+        status = absl::InternalError(
+            absl::StrCat("calibration draw ", item.draw, ": ", status.message()));
+        break;
+      }
+      Keep(errors);
+    }
+    std::lock_guard lock(mutex_);
+    status_.Update(status);
+    next_ = items_.size();
+  }
+
+  void Keep(const std::map<BucketKey, CaseErrors>& errors) {
+    std::lock_guard lock(mutex_);
+    for (const auto& [key, of_path] : errors) AddCase(of_path, samples_[key]);
+    ++done_;
+    if (options_.progress && done_ % 1000 == 0) {
+      options_.progress(done_, static_cast<int64_t>(items_.size()));
+    }
+  }
+
+  const CalibrateOptions& options_;
+  const std::vector<Item> items_;
+  std::atomic<size_t> next_ = 0;
+  std::mutex mutex_;  // guards what follows
+  AllSamples samples_;
+  absl::Status status_;
+  int64_t done_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<ErrorBoundTable> Calibrate(const CalibrateOptions& options) {
+  Campaign campaign(options, Select(options));
+  absl::StatusOr<AllSamples> samples = campaign.All();
+  if (!samples.ok()) return samples.status();
+  ErrorBoundTable table;
+  table.provenance = {"written by `crosscheck calibrate`; columns: reference/error_bound.h",
+                      absl::StrCat("seed ", options.seed, ", ", options.cases_per_bucket,
+                                   " cases for each bucket, ", options.torch_cases_per_bucket,
+                                   " of them with libtorch"),
+                      "quantiles: typical 0.75; h, luck, fp64_spread and fp64_luck 0.999"};
+  table.provenance.insert(table.provenance.end(), options.provenance.begin(),
+                          options.provenance.end());
+  for (auto& [key, of_bucket] : *samples) table.Set(key, Summarise(of_bucket));
+  return table;
+}
+
+}  // namespace crosscheck
