@@ -47,8 +47,8 @@ void ParseVisitor::ParseLine(std::string_view line, int number) {
   }
 }
 
-void ParseVisitor::Fail(const Word& where, std::string message) {
-  errors_.try_emplace({where.line, where.column}, std::move(message));
+void ParseVisitor::Fail(const Word& where, const std::string& message) {
+  errors_.try_emplace({where.line, where.column}, message);
 }
 
 ParseVisitor::Entry* ParseVisitor::Find(const std::string& key) {

@@ -98,7 +98,7 @@ class ParseVisitor final : public FieldVisitor {
     bool used = false;
   };
   void ParseLine(std::string_view line, int number);
-  void Fail(const Word& where, std::string message);
+  void Fail(const Word& where, const std::string& message);
   Entry* Find(const std::string& key);
   uint64_t ParseWord(const ScalarField& field, const std::string& key, const Word& word);
   size_t CountElements(const std::string& key) const;

@@ -142,6 +142,16 @@ TEST(BrokenVisitorTest, RandomThatNeverDrawsTheMaximumIsSeen) {
   EXPECT_NE(RandomReachesBothBoundsOfEveryField(broken), "");
 }
 
+TEST(BrokenVisitorTest, NameThatStandsForTwoFieldsIsSeen) {
+  Subject broken = ToySubject();
+  broken.fields = [](const Case& c) {
+    auto fields = ToySubject().fields(c);
+    fields.push_back(fields.front());
+    return fields;
+  };
+  EXPECT_NE(NamesOfFieldsAreUnique(broken, 1), "");
+}
+
 // A visitor that breaks the rule that fields are visited whatever the limits are.
 struct CrookedCase {
   static constexpr std::string_view kSubjectName = "crooked";
