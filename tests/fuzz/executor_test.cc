@@ -1,0 +1,189 @@
+#include "fuzz/executor.h"
+
+#include "fuzz/run_case.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/fuzz/planted_bugs.h"
+
+namespace crosscheck {
+namespace {
+
+std::unique_ptr<Executor> Start(const std::string& engine, int models_kept = 4) {
+  ExecutorOptions options;
+  options.engine = engine;
+  options.models_kept = models_kept;
+  absl::StatusOr<std::unique_ptr<Executor>> executor = Executor::Create(options);
+  EXPECT_TRUE(executor.ok()) << executor.status();
+  return executor.ok() ? *std::move(executor) : nullptr;
+}
+
+std::shared_ptr<const ModelRecipe> Recipe(uint64_t seed) {
+  ModelRecipe recipe;
+  recipe.spec.layers = {LayerKind::kLinearAttention, LayerKind::kFullAttention};
+  recipe.spec.vocab = 11;
+  recipe.spec.hidden = 8;
+  recipe.spec.intermediate = 5;
+  recipe.spec.heads = 2;
+  recipe.spec.head_dim = 4;
+  recipe.spec.rotary_dim = 2;
+  recipe.spec.linear_value_heads = 2;
+  recipe.spec.linear_key_dim = recipe.spec.linear_value_dim = 3;
+  recipe.weights.seed = seed;
+  return std::make_shared<const ModelRecipe>(recipe);
+}
+
+Run LogitsRun(Role role, int variant, std::shared_ptr<const ModelRecipe> model,
+              std::vector<int32_t> ids = {1, 2, 3}) {
+  Run run{.role = role, .variant = variant, .model = std::move(model), .request = {}};
+  run.request.head = {{"op", "logits"}, {"path", "readout"}, {"sequences", {{{"ids", ids}}}}};
+  return run;
+}
+
+std::vector<double> LogitsOf(const Reply& reply) {
+  EXPECT_TRUE(reply.ok()) << reply.failure->message;
+  const Tensor* tensor = reply.ok() ? reply.message.Find("logits.0") : nullptr;
+  return tensor == nullptr ? std::vector<double>() : *tensor->ToDoubles();
+}
+
+void ExpectEngineAgreesWithExact(Executor& executor, std::shared_ptr<const ModelRecipe> model) {
+  const auto observations = executor.Observe(
+      {LogitsRun(Role::kEngine, 0, model), LogitsRun(Role::kExact, 0, model)}, false);
+  const std::vector<double> engine = LogitsOf((*observations)[0]),
+                            exact = LogitsOf((*observations)[1]);
+  ASSERT_EQ(engine.size(), 33u);
+  EXPECT_THAT(engine, testing::Pointwise(testing::DoubleNear(1e-3), exact));
+}
+
+TEST(ExecutorTest, EveryRoleAnswersForTheSameModel) {
+  const auto executor = Start("exact:fp32");
+  const auto model = Recipe(1);
+  const auto observations = executor->Observe(
+      {LogitsRun(Role::kEngine, 0, model), LogitsRun(Role::kExact, 0, model),
+       LogitsRun(Role::kTorch, 0, model), LogitsRun(Role::kTorch, 1, model),
+       LogitsRun(Role::kPerturbed, 1, model), LogitsRun(Role::kPerturbed, 2, model),
+       LogitsRun(Role::kPerturbed, 3, model)},
+      false);
+  const std::vector<double> exact = LogitsOf((*observations)[1]);
+  ASSERT_EQ(exact.size(), 33u);
+  for (size_t i = 0; i < 7; ++i) {
+    EXPECT_THAT(LogitsOf((*observations)[i]), testing::Pointwise(testing::DoubleNear(1e-3), exact))
+        << i;
+  }
+  // The engine under test is that perturbed reference, bit for bit; the others are not.
+  EXPECT_EQ(LogitsOf((*observations)[0]), LogitsOf((*observations)[4]));
+  EXPECT_NE(LogitsOf((*observations)[0]), LogitsOf((*observations)[6]));
+}
+
+TEST(ExecutorTest, OldestModelMakesRoomAndIsLoadedAgain) {
+  const auto executor = Start("exact", 2);
+  for (int round = 0; round < 2; ++round) {
+    for (uint64_t seed = 1; seed <= 4; ++seed) ExpectEngineAgreesWithExact(*executor, Recipe(seed));
+  }
+}
+
+TEST(ExecutorTest, ModelIsLoadedOnceForEqualRecipes) {
+  const auto executor = Start("exact");
+  ExpectEngineAgreesWithExact(*executor, Recipe(1));
+  const StageSeconds first = executor->seconds();
+  ExpectEngineAgreesWithExact(*executor, Recipe(1));
+  EXPECT_EQ(executor->seconds().write_model, first.write_model);
+  EXPECT_EQ(executor->seconds().engine_load, first.engine_load);
+  EXPECT_GT(executor->seconds().exact, first.exact);
+}
+
+TEST(ExecutorTest, RunsAreSentWhenLookedAtAndKept) {
+  const auto executor = Start("exact");
+  int derived = 0;
+  auto second = LogitsRun(Role::kExact, 0, Recipe(1));
+  second.derive = [&derived](Observations& observations) {
+    ++derived;
+    const bool first_ok = observations[0].ok();
+    return LogitsRun(Role::kExact, 0, nullptr, {first_ok ? 5 : 6}).request;
+  };
+  const auto observations =
+      executor->Observe({LogitsRun(Role::kEngine, 0, Recipe(1)), second}, false);
+  EXPECT_EQ(derived, 0);
+  EXPECT_EQ(executor->seconds().engine_run, 0);
+  EXPECT_EQ(LogitsOf((*observations)[1]).size(), 11u);
+  EXPECT_EQ(LogitsOf((*observations)[1]).size(), 11u);
+  EXPECT_EQ(derived, 1);
+}
+
+TEST(ExecutorTest, ReferenceThatIsTheEngineItselfIsNotAvailable) {
+  struct {
+    const char* engine;
+    size_t itself;
+  } cases[] = {{"torch", 1},      {"torch:fp64", 2},
+               {"exact:fp32", 3}, {"exact:fp32-chunked-pairwise", 5},
+               {"exact", 9},      {"faulty:none", 9}};
+  for (const auto& [engine, itself] : cases) {
+    const auto executor = Start(engine);
+    const auto observations = executor->Observe(
+        {LogitsRun(Role::kExact, 0, nullptr), LogitsRun(Role::kTorch, 0, nullptr),
+         LogitsRun(Role::kTorch, 1, nullptr), LogitsRun(Role::kPerturbed, 1, nullptr),
+         LogitsRun(Role::kPerturbed, 2, nullptr), LogitsRun(Role::kPerturbed, 3, nullptr)},
+        true);
+    for (size_t i = 0; i < 6; ++i) {
+      EXPECT_EQ(observations->Available(i), i != itself) << engine << " " << i;
+      EXPECT_EQ(observations->Wanted(i), (i == 1 || i == 2) && i != itself) << engine << " " << i;
+    }
+  }
+}
+
+TEST(ExecutorTest, EngineThatDiedIsStartedAgainAndLoadsAgain) {
+  const auto executor = Start("faulty:crash");
+  ExpectEngineAgreesWithExact(*executor, Recipe(1));
+  const auto observations =
+      executor->Observe({LogitsRun(Role::kEngine, 0, Recipe(1), {1, 2, 3, 4, 5})}, false);
+  ASSERT_FALSE((*observations)[0].ok());
+  EXPECT_EQ((*observations)[0].failure->kind, FailureKind::kDead);
+  ExpectEngineAgreesWithExact(*executor, Recipe(1));
+}
+
+TEST(ExecutorTest, FailedLoadIsTheReplyOfTheRun) {
+  ModelRecipe recipe = *Recipe(1);
+  recipe.spec.rotary_dim = 3;  // odd: no model
+  const auto model = std::make_shared<const ModelRecipe>(recipe);
+  const auto executor = Start("exact:fp32");
+  const auto observations = executor->Observe(
+      {LogitsRun(Role::kEngine, 0, model), LogitsRun(Role::kExact, 0, model)}, false);
+  EXPECT_FALSE((*observations)[0].ok());
+  EXPECT_FALSE((*observations)[1].ok());
+  ExpectEngineAgreesWithExact(*executor, Recipe(1));
+}
+
+TEST(ExecutorTest, UnknownEngineIsAnErrorThatNamesIt) {
+  ExecutorOptions options;
+  options.engine = "nonesuch";
+  const auto executor = Executor::Create(options);
+  ASSERT_FALSE(executor.ok());
+  EXPECT_THAT(std::string(executor.status().message()), testing::HasSubstr("nonesuch"));
+}
+
+TEST(ExecutorTest, MissingExtensionsAreListed) {
+  Property property = PlantedProperty();
+  property.needs = {"model/1", "session/1"};
+  EXPECT_THAT(MissingExtensions(property, {{"extensions", {"session/1"}}}),
+              testing::ElementsAre("model/1"));
+  EXPECT_EQ(MissingExtensions(property, {{"extensions", "model/1"}}).size(), 2u);
+  EXPECT_EQ(MissingExtensions(property, Json::object()).size(), 2u);
+}
+
+TEST(ExecutorTest, LimitsAreNarrowedByWhatTheEngineSays) {
+  std::vector<std::string> narrowed;
+  const Limits all = NarrowLimits(
+      {{"limits",
+        {{"masks", true}, {"chunked_prefill", true}, {"storage", {"F32", "BF16", "F16"}}}}},
+      &narrowed);
+  EXPECT_TRUE(all.masks && all.chunked_prefill && all.reduced_storage);
+  EXPECT_THAT(narrowed, testing::IsEmpty());
+  const Limits some =
+      NarrowLimits({{"limits", {{"masks", false}, {"storage", {"F32", "F16"}}}}}, &narrowed);
+  EXPECT_FALSE(some.masks || some.chunked_prefill || some.reduced_storage);
+  EXPECT_THAT(narrowed, testing::ElementsAre("masks", "chunked_prefill", "reduced_storage"));
+  EXPECT_FALSE(NarrowLimits("nonsense").masks);
+  EXPECT_FALSE(NarrowLimits({{"limits", 3}}).masks);
+}
+
+}  // namespace
+}  // namespace crosscheck

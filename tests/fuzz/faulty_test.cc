@@ -1,0 +1,158 @@
+// Every planted fault is found by smoke, reduced to its known minimum, written down and replayed.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "fuzz/corpus_store.h"
+#include "fuzz/run_case.h"
+#include "fuzz/smoke.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "properties/subjects/model_run.h"
+
+namespace crosscheck {
+namespace {
+
+// The smallest case that shows a fault, known from its definition (engines/faulty_engine.h).
+struct Minimum {
+  int layers = 1, sequences = 1, tokens = 1;  // tokens: of all sequences, padding included
+  int vocab = 2, heads = 1, head_dim = 2, hidden = 1;
+};
+
+struct Fault {
+  std::string_view name;
+  ErrorClass error;
+  Minimum minimum;
+  int64_t cases = 64;
+  double deadline_seconds = 10;
+};
+
+void PrintTo(const Fault& fault, std::ostream* out) { *out << fault.name; }
+
+// A fault that ends the process makes every failing evaluation start a new one, hence fewer cases.
+constexpr int64_t kFewCases = 4;
+
+const Fault kFaults[] = {
+    {.name = "rope_pairing",
+     .error = ErrorClass::kNumeric,
+     .minimum = {.tokens = 2, .head_dim = 4, .hidden = 1}},
+    {.name = "token_logit", .error = ErrorClass::kNumeric, .minimum = {.vocab = 4}},
+    {.name = "future_leak", .error = ErrorClass::kNumeric, .minimum = {.tokens = 2}},
+    {.name = "stale_state",
+     .error = ErrorClass::kNumeric,
+     .minimum = {.sequences = 2, .tokens = 2}},
+    {.name = "nan", .error = ErrorClass::kNonfinite, .minimum = {.tokens = 3}},
+    {.name = "panic", .error = ErrorClass::kPanic, .minimum = {.layers = 2}},
+    {.name = "allocate", .error = ErrorClass::kMemory, .minimum = {.vocab = 11}},
+    {.name = "crash", .error = ErrorClass::kCrash, .minimum = {.tokens = 5}, .cases = kFewCases},
+    {.name = "garbage",
+     .error = ErrorClass::kProtocol,
+     .minimum = {.tokens = 3},
+     .cases = kFewCases},
+    {.name = "hang",
+     .error = ErrorClass::kTimeout,
+     .minimum = {.tokens = 2},
+     .cases = kFewCases,
+     .deadline_seconds = 0.3},
+};
+
+int Replays() {
+  const char* text = std::getenv("CROSSCHECK_REPLAYS");
+  return text == nullptr ? 5 : std::max(1, std::atoi(text));
+}
+
+class FaultyTest : public testing::TestWithParam<Fault> {
+ protected:
+  void SetUp() override {
+    out_ = testing::TempDir() + "faulty_test." + std::to_string(getpid());
+    std::filesystem::remove_all(out_);
+  }
+  void TearDown() override { std::filesystem::remove_all(out_); }
+
+  SmokeOptions Options() const {
+    SmokeOptions options;
+    options.executor.engine = "faulty:" + std::string(GetParam().name);
+    options.executor.deadline_seconds = GetParam().deadline_seconds;
+    options.executor.references = ReferenceUse::kLazy;
+    options.properties = {FindProperty("logit_closeness")};
+    options.cases = GetParam().cases;
+    options.cases_per_model = 1;
+    options.jobs = 1;
+    options.out = out_;
+    options.minimise.max_seconds = 600;
+    return options;
+  }
+
+  void ExpectMinimum(const Case& smallest) const {
+    const Minimum& minimum = GetParam().minimum;
+    const auto& c = smallest.As<ModelRunCase>();
+    const ModelSpec& spec = c.model->spec;
+    size_t tokens = 0;
+    for (const SequenceCase& s : c.sequences)
+      tokens += s.ids.size() + static_cast<size_t>(s.left_padding);
+    EXPECT_EQ(spec.layers.size(), static_cast<size_t>(minimum.layers));
+    EXPECT_EQ(c.sequences.size(), static_cast<size_t>(minimum.sequences));
+    EXPECT_EQ(tokens, static_cast<size_t>(minimum.tokens));
+    EXPECT_EQ(spec.vocab, minimum.vocab);
+    EXPECT_EQ(std::max({spec.heads, spec.linear_key_heads, spec.linear_value_heads}),
+              minimum.heads);
+    EXPECT_EQ(spec.head_dim, minimum.head_dim);
+    EXPECT_EQ(spec.hidden, minimum.hidden);
+  }
+
+  void ExpectSameVerdictInEveryReplay(const CorpusEntry& entry) const {
+    const auto executor = Executor::Create(Options().executor);
+    ASSERT_TRUE(executor.ok()) << executor.status();
+    for (int i = 0; i < Replays(); ++i) {
+      const Verdict verdict = RunCase(*FindProperty("logit_closeness"), entry.value, **executor);
+      ASSERT_EQ(verdict.kind, entry.verdict) << "replay " << i << ": " << verdict.message;
+      ASSERT_EQ(verdict.signature, entry.signature) << "replay " << i;
+    }
+  }
+
+  std::string out_;
+};
+
+TEST_P(FaultyTest, IsFoundMinimisedKeptAndReplayed) {
+  const absl::StatusOr<SmokeReport> report = RunSmoke(Options());
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_FALSE(report->findings.empty());
+  EXPECT_THAT(report->errors, testing::IsEmpty());
+  // The run goes on after a finding.
+  EXPECT_TRUE(report->complete);
+  EXPECT_EQ(report->properties[0].judged, GetParam().cases);
+  EXPECT_LT(report->findings[0].first_case, GetParam().cases - 1);
+  EXPECT_GT(report->properties[0].passed, 0);
+  for (const SmokeFinding& finding : report->findings) {
+    SCOPED_TRACE(finding.signature.ToString());
+    EXPECT_EQ(finding.signature.error, GetParam().error);
+    EXPECT_TRUE(finding.minimal);
+    EXPECT_FALSE(finding.marginal);
+    const absl::StatusOr<CorpusEntry> entry = ReadEntry(finding.case_file);
+    ASSERT_TRUE(entry.ok()) << entry.status();
+    SCOPED_TRACE(PrintEntry(*entry));
+    ExpectMinimum(entry->value);
+    ExpectSameVerdictInEveryReplay(*entry);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, FaultyTest, testing::ValuesIn(kFaults),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(FaultyControlTest, DecoratorWithoutAFaultHasNoFindings) {
+  SmokeOptions options;
+  options.executor.engine = "faulty:none";
+  options.executor.references = ReferenceUse::kLazy;
+  options.properties = {FindProperty("logit_closeness")};
+  options.cases = 64;
+  options.jobs = 1;
+  const absl::StatusOr<SmokeReport> report = RunSmoke(options);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report->findings.empty());
+  EXPECT_EQ(report->properties[0].passed, 64);
+}
+
+}  // namespace
+}  // namespace crosscheck
