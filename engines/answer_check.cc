@@ -34,8 +34,10 @@ const Json& Field(const Json& head, const char* name) {
 
 std::string CheckType(const Json& head, const char* name, Json::value_t type) {
   const Json& value = Field(head, name);
-  if (value.type() == type || (type == Json::value_t::number_integer && value.is_number_integer()))
+  if (value.type() == type ||
+      (type == Json::value_t::number_integer && value.is_number_integer())) {
     return "";
+  }
   return Wrong(name, Json(type).type_name(), value.is_null() ? "nothing" : value.type_name());
 }
 
@@ -56,8 +58,9 @@ std::string CheckTensor(const Message& answer, const std::string& name,
                  std::string(kDTypeNames[static_cast<int>(tensor->dtype)]));
   }
   bool same = tensor->shape.size() == shape.size();
-  for (size_t i = 0; same && i < shape.size(); ++i)
+  for (size_t i = 0; same && i < shape.size(); ++i) {
     same = shape[i] == kAny || shape[i] == tensor->shape[i];
+  }
   return same ? "" : Wrong(name + " shape", Shape(shape), Shape(tensor->shape));
 }
 
@@ -71,15 +74,17 @@ std::string CheckPositions(const Json& sequence, const std::string& path, const 
   int64_t first = path == "readout" ? 0 : last;
   if (path == "session" && sequence.contains("chunks")) {
     first = -1;
-    for (const Json& chunk : sequence["chunks"])
+    for (const Json& chunk : sequence["chunks"]) {
       first += chunk.is_number_integer() ? chunk.get<int64_t>() : 0;
+    }
   }
   int64_t before = -1;
   for (const Json& position : positions) {
     if (!position.is_number_integer()) return Wrong(name, "integers", position.dump());
     const int64_t at = position.get<int64_t>();
-    if (at <= before || at > last)
+    if (at <= before || at > last) {
       return Wrong(name, absl::StrCat("ascending up to ", last), positions.dump());
+    }
     before = at;
   }
   const auto answered = static_cast<int64_t>(positions.size());
@@ -142,8 +147,9 @@ std::string CheckProgram(const Json& request, const Message& answer, int vocab) 
   if (!error.empty()) return error;
   const Json& steps = answer.head["steps"];
   const size_t expected = Field(request, "steps").size();
-  if (steps.size() != expected)
+  if (steps.size() != expected) {
     return Wrong("steps", absl::StrCat(expected), absl::StrCat(steps.size()));
+  }
   for (const Json& step : steps) {
     error = step.is_object() ? CheckType(step, "ok", Json::value_t::boolean)
                              : Wrong("steps", "objects", step.dump());
@@ -170,8 +176,9 @@ std::string CheckTaps(const Message& answer) {
 std::string CheckAnswer(const Json& request, const Message& answer, int vocab) {
   const Json& op = Field(request, "op");
   if (op == "hello") {
-    if (Field(answer.head, "protocol") != 1)
+    if (Field(answer.head, "protocol") != 1) {
       return Wrong("protocol", "1", Field(answer.head, "protocol").dump());
+    }
     return CheckTypes(answer.head, {{"name", Json::value_t::string},
                                     {"version", Json::value_t::string},
                                     {"build", Json::value_t::string},

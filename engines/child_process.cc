@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -48,12 +48,14 @@ void SetNonBlocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK
 // their handler.
 void IgnoreBrokenPipes() {
   struct sigaction action{};
-  if (sigaction(SIGPIPE, nullptr, &action) == 0 && action.sa_handler == SIG_DFL)
+  if (sigaction(SIGPIPE, nullptr, &action) == 0 && action.sa_handler == SIG_DFL) {
     signal(SIGPIPE, SIG_IGN);
+  }
 }
 
 std::vector<char*> Pointers(std::vector<std::string>& strings) {
   std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
   for (std::string& text : strings) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
@@ -164,7 +166,7 @@ ChildProcess::Event ChildProcess::Exchange(std::string_view* output, InputBuffer
                                  {log_, POLLIN, 0},
                                  {output->empty() ? -1 : to_child_, POLLOUT, 0}}};
     const int ready =
-        poll(waits.data(), waits.size(), static_cast<int>(std::min<long>(left, 1 << 30)));
+        poll(waits.data(), waits.size(), static_cast<int>(std::min<int64_t>(left, 1 << 30)));
     if (ready <= 0) continue;
     if (waits[1].revents != 0) DrainLog();
     if (waits[0].revents == 0) continue;

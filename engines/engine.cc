@@ -72,8 +72,9 @@ Reply ToReply(Message answer) {
   }
   Reply reply;
   const auto seconds = answer.head.find("seconds");
-  if (seconds != answer.head.end() && seconds->is_number())
+  if (seconds != answer.head.end() && seconds->is_number()) {
     reply.engine_seconds = seconds->get<double>();
+  }
   if (ok->get<bool>()) {
     reply.message = std::move(answer);
     return reply;

@@ -1,10 +1,10 @@
 #include "engines/faulty_engine.h"
 
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <limits>
 #include <map>
 #include <new>
@@ -47,8 +47,10 @@ void EditRowsOf(Tensor& tensor, const std::vector<int64_t>& ids,
   if (positions.empty()) return;
   const size_t vocab = tensor.bytes.size() / sizeof(T) / positions.size();
   std::vector<T*> rows;
-  for (size_t i = 0; i < positions.size(); ++i)
+  rows.reserve(positions.size());
+  for (size_t i = 0; i < positions.size(); ++i) {
     rows.push_back(reinterpret_cast<T*>(tensor.bytes.data()) + i * vocab);
+  }
   edit(ids, positions, rows, vocab);
 }
 
@@ -61,10 +63,12 @@ Reply EditRows(Engine& inner, const Message& request, Edit edit) {
     const auto positions = reply.message.head["positions"][i].get<std::vector<int64_t>>();
     for (Tensor& tensor : reply.message.tensors) {
       if (tensor.name != absl::StrCat("logits.", i)) continue;
-      if (tensor.dtype == DType::kF64)
+      if (tensor.dtype == DType::kF64) {
         EditRowsOf<double>(tensor, Ids(sequences[i]), positions, edit);
-      if (tensor.dtype == DType::kF32)
+      }
+      if (tensor.dtype == DType::kF32) {
         EditRowsOf<float>(tensor, Ids(sequences[i]), positions, edit);
+      }
     }
   }
   return reply;
@@ -98,8 +102,9 @@ void RopePairing(Model& model) {
     const auto columns = static_cast<size_t>(norm ? 1 : spec.hidden);
     const auto heads = static_cast<size_t>(norm ? 1 : query ? spec.heads : spec.kv_heads);
     if (!query && !key && !norm) continue;
-    for (size_t h = 0; h < heads; ++h)
+    for (size_t h = 0; h < heads; ++h) {
       PairAdjacentRows(model.values[t], h * (query ? 2 * dim : dim), rotary, columns);
+    }
   }
 }
 
@@ -134,15 +139,17 @@ Message WithStaleToken(const Message& request, const ModelSpec& spec) {
     if (before.empty() || ids.empty() || !fits || sequences[i].contains("mask")) continue;
     ids.insert(ids.begin(), before.back());
     sequences[i]["ids"] = ids;
-    if (sequences[i].contains("chunks"))
+    if (sequences[i].contains("chunks")) {
       sequences[i]["chunks"][0] = sequences[i]["chunks"][0].get<int64_t>() + 1;
+    }
   }
   return edited;
 }
 
 Reply StaleState(Engine& inner, const Message& request, const ModelSpec& spec) {
-  if (!AnySequence(request, [](const auto& ids) { return !ids.empty(); }))
+  if (!AnySequence(request, [](const auto& ids) { return !ids.empty(); })) {
     return inner.Call(request);
+  }
   const Message edited = WithStaleToken(request, spec);
   Reply reply = inner.Call(edited);
   if (!reply.ok()) return reply;
@@ -165,8 +172,9 @@ Reply StaleState(Engine& inner, const Message& request, const ModelSpec& spec) {
 }
 
 Reply Crash(Engine& inner, const Message& request, const ModelSpec&) {
-  if (!AnySequence(request, [](const auto& ids) { return ids.size() >= 5; }))
+  if (!AnySequence(request, [](const auto& ids) { return ids.size() >= 5; })) {
     return inner.Call(request);
+  }
   signal(SIGSEGV, SIG_DFL);  // sanitizers would turn it into an exit
   raise(SIGSEGV);
   return Reply();
@@ -176,7 +184,9 @@ Reply Hang(Engine& inner, const Message& request, const ModelSpec&) {
   const bool twice = AnySequence(request, [](const auto& ids) {
     return std::adjacent_find(ids.begin(), ids.end()) != ids.end();
   });
-  while (twice) pause();
+  if (twice) {
+    for (;;) pause();
+  }
   return inner.Call(request);
 }
 
@@ -237,8 +247,9 @@ class FaultyEngine : public Engine {
     const std::string op = StringField(request.head, "op").value_or("");
     if (op == "load") return Load(request);
     const auto spec = specs_.find(StringField(request.head, "model").value_or(""));
-    if (op != "logits" || fault_.logits == nullptr || spec == specs_.end())
+    if (op != "logits" || fault_.logits == nullptr || spec == specs_.end()) {
       return inner_->Call(request);
+    }
     return fault_.logits(*inner_, request, spec->second);
   }
 

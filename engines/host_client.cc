@@ -45,8 +45,9 @@ std::vector<std::string> ChildEnvironment(uint64_t memory_limit_bytes) {
   std::vector<std::string> environment;
   for (const char* name : {"PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG", "UBSAN_OPTIONS",
                            "LLVM_PROFILE_FILE"}) {
-    if (const char* value = std::getenv(name))
+    if (const char* value = std::getenv(name)) {
       environment.push_back(absl::StrCat(name, "=", value));
+    }
   }
   // The address sanitizer reserves terabytes, so its own limit stands in for the address-space
   // limit.
@@ -102,7 +103,7 @@ class HostClientImpl : public HostClient {
   absl::Status Open();
   Reply Call(const Message& request) override;
   const Json& hello() const override { return hello_; }
-  int generation() const override { return generation_; }
+  int generation() const override { return child_ == nullptr ? generation_ + 1 : generation_; }
   double transport_seconds() const override { return transport_seconds_; }
 
  private:
@@ -137,8 +138,9 @@ absl::Status HostClientImpl::StartChild() {
   if (options_.memory_limit_bytes > 0) {
     argv.insert(argv.end(), {"--memory-limit", absl::StrCat(options_.memory_limit_bytes)});
   }
-  if (!options_.scratch_folder.empty())
+  if (!options_.scratch_folder.empty()) {
     argv.insert(argv.end(), {"--scratch", options_.scratch_folder});
+  }
   argv.push_back(options_.engine);
   auto child = ChildProcess::Start(std::move(argv), ChildEnvironment(options_.memory_limit_bytes));
   if (!child.ok()) return child.status();
@@ -238,8 +240,9 @@ Reply HostClientImpl::Exchange(std::string_view frame, const std::string& op, in
 std::optional<Reply> HostClientImpl::TakeFrame(const std::string& op, int64_t id, bool* progress) {
   *progress = false;
   const std::string_view bytes = input_.view();
-  if (bytes.substr(0, 4) != std::string_view(kFrameMagic, 4).substr(0, bytes.size()))
+  if (bytes.substr(0, 4) != std::string_view(kFrameMagic, 4).substr(0, bytes.size())) {
     return Babbling();
+  }
   if (bytes.size() < kFrameHeaderBytes) return std::nullopt;
   const auto sizes = DecodeFrameHeader(bytes);
   if (!sizes.ok()) return Babbling();
@@ -318,10 +321,12 @@ int HostClientImpl::VocabOf(const Json& head) const {
 }
 
 void HostClientImpl::Learn(const Message& request, const std::string& op, const Message& answer) {
-  if (op == "load")
+  if (op == "load") {
     vocab_of_model_[answer.head["model"].get<std::string>()] = answer.head["vocab"].get<int>();
-  if (op == "unload" && VocabOf(request.head) > 0)
+  }
+  if (op == "unload" && VocabOf(request.head) > 0) {
     vocab_of_model_.erase(request.head["model"].get<std::string>());
+  }
 }
 
 HostClientImpl::~HostClientImpl() {

@@ -20,8 +20,8 @@ struct HostOptions {
   double hello_deadline_seconds = 60;
   double deadline_seconds = 10;              // every other message; progress frames reset it
   uint64_t memory_limit_bytes = 4ull << 30;  // address space; 0: none (address sanitizer builds)
-  std::string scratch_folder = "";  // removed by the child when the parent disappears; may be empty
-  int repeat_one_in = 50;      // one request in n is sent twice and must be bit-equal; 0: never
+  std::string scratch_folder = {};  // removed by the child when the parent disappears; may be empty
+  int repeat_one_in = 50;  // one request in n is sent twice and must be bit-equal; 0: never
 };
 
 class HostClient : public Engine {
@@ -35,7 +35,8 @@ class HostClient : public Engine {
   // loaded models of the old one are gone: generation() has grown).
   Reply Call(const Message& request) override = 0;
   virtual const Json& hello() const = 0;  // the answer to hello
-  virtual int generation() const = 0;     // number of child processes started so far
+  // Number of the child process that the next Call talks to, from 1.
+  virtual int generation() const = 0;
   virtual double transport_seconds()
       const = 0;  // time in Call outside the engine, summed; for bench/
 };

@@ -52,8 +52,9 @@ class GuardedArena {
     std::fill_n(bytes_.end() - kGuardBytes, kGuardBytes, kGuard);
     if (!before) return "guard bytes before the reply were overwritten";
     if (!after) return "guard bytes behind the reply were overwritten";
-    if (arena_.size > capacity)
+    if (arena_.size > capacity) {
       return absl::StrCat("reply of ", arena_.size, " bytes in an arena of ", capacity);
+    }
     return "";
   }
 
@@ -136,8 +137,9 @@ class LibraryEngine : public Engine {
     const int32_t result = functions_.call(
         engine_, reinterpret_cast<const uint8_t*>(request.data()), request.size(), arena_.Clear());
     std::string damage = arena_.Damage();
-    if (damage.empty() && result != 0)
+    if (damage.empty() && result != 0) {
       damage = absl::StrCat("xck_call returned ", result, " without an answer");
+    }
     return damage;
   }
 
@@ -157,11 +159,13 @@ bool Resolve(void* library, const char* name, Function* function) {
 
 absl::StatusOr<std::unique_ptr<Engine>> OpenLibraryEngine(const std::string& path,
                                                           const Json& options) {
-  if (access(path.c_str(), F_OK) != 0)
+  if (access(path.c_str(), F_OK) != 0) {
     return absl::NotFoundError(absl::StrCat("no engine library ", path));
+  }
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr)
+  if (library == nullptr) {
     return absl::FailedPreconditionError(absl::StrCat("cannot load ", path, ": ", dlerror()));
+  }
   Functions functions;
   if (!Resolve(library, "xck_abi_version", &functions.abi_version) ||
       !Resolve(library, "xck_open", &functions.open) ||

@@ -111,8 +111,9 @@ absl::StatusOr<Message> DecodeFrame(std::string_view frame) {
                      kFrameHeaderBytes + sizes->head + sizes->payload));
   }
   const std::string_view head = frame.substr(kFrameHeaderBytes, sizes->head);
-  if (NestsTooDeep(head))
+  if (NestsTooDeep(head)) {
     return absl::InvalidArgumentError("frame head nests deeper than 64 levels");
+  }
   Message message;
   message.head = Json::parse(head, nullptr, false);
   if (!message.head.is_object()) {

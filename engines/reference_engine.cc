@@ -29,8 +29,9 @@ absl::StatusOr<Model> ModelFromMessage(const Message& request) {
   model.tensors = Tensors(model.spec);
   for (const TensorInfo& info : model.tensors) {
     const Tensor* tensor = request.Find(info.name);
-    if (tensor == nullptr)
+    if (tensor == nullptr) {
       return absl::FailedPreconditionError(absl::StrCat("tensor ", info.name, " is missing"));
+    }
     if (tensor->shape != info.shape) {
       return absl::FailedPreconditionError(
           absl::StrCat("tensor ", info.name, " has another shape than config says"));
@@ -96,20 +97,23 @@ class ReferenceEngineImpl : public ReferenceEngine {
     if (!op.ok()) return op.status();
     if (*op == "hello") return Hello(request.head);
     if (*op == "ping" || *op == "bye") return Message();
-    if (*op == "cancel") {  // requests are answered in order: nothing is left to cancel
+    // Requests are answered in order, so nothing is left to cancel.
+    if (*op == "cancel") {
       const absl::StatusOr<int64_t> target = IntegerField(request.head, "target");
       if (!target.ok()) return target.status();
       return Message();
     }
     if (*op == "load") return Load(request);
     const ReferenceOp* known = FindReferenceOp(*op);
-    if (known == nullptr && *op != "unload")
+    if (known == nullptr && *op != "unload") {
       return absl::UnimplementedError(absl::StrCat("op \"", *op, "\""));
+    }
     const absl::StatusOr<std::string> id = StringField(request.head, "model");
     if (!id.ok()) return id.status();
     const auto model = models_.find(*id);
-    if (model == models_.end())
+    if (model == models_.end()) {
       return absl::InvalidArgumentError(absl::StrCat("no model \"", *id, "\""));
+    }
     if (known != nullptr) return known->answer(*model->second, answers_, request.head);
     models_.erase(model);
     return Message();
@@ -154,13 +158,15 @@ class ReferenceEngineImpl : public ReferenceEngine {
     const absl::StatusOr<const Json*> options = ObjectField(request, "options");
     if (!options.ok()) return options.status();
     for (const auto& [key, value] : (*options)->items()) {
-      if (key == "dtype" && !value.is_string())
+      if (key == "dtype" && !value.is_string()) {
         return absl::InvalidArgumentError("option dtype: expected a string");
+      }
       const bool neutral = value.is_null() || (key == "threads" && value == 1) ||
                            (key == "dtype" && (value == "f32" || value == DTypeName()));
       const bool known = key == "dtype" || key == "threads" || key == "format" || key == "adapter";
-      if (known && !neutral)
+      if (known && !neutral) {
         return absl::UnimplementedError(absl::StrCat("option ", key, " = ", value.dump()));
+      }
     }
     return absl::OkStatus();
   }

@@ -79,8 +79,9 @@ absl::StatusOr<Logits> Extend(ReferenceSession& session, const Sequence& sequenc
                               size_t count, bool all_positions) {
   ExtendRequest request;
   request.ids = absl::MakeConstSpan(sequence.ids).subspan(begin, count);
-  if (!sequence.mask.empty())
+  if (!sequence.mask.empty()) {
     request.mask = absl::MakeConstSpan(sequence.mask).subspan(begin, count);
+  }
   request.all_positions = all_positions;
   return session.Extend(request);
 }
@@ -125,8 +126,9 @@ Json Counters(const std::string& path, const std::vector<Sequence>& sequences) {
 absl::StatusOr<std::vector<Sequence>> ReadSequences(const Json& request, const ModelSpec& spec) {
   const absl::StatusOr<const Json*> list = ArrayField(request, "sequences");
   if (!list.ok()) return list.status();
-  if ((*list)->empty())
+  if ((*list)->empty()) {
     return absl::InvalidArgumentError("field \"sequences\": expected at least one");
+  }
   std::vector<Sequence> sequences;
   for (const Json& object : **list) {
     absl::StatusOr<Sequence> sequence = ReadSequence(object, spec);
@@ -262,8 +264,9 @@ absl::Status CheckSampling(const Json& request) {
   for (const auto& [name, neutral] : kNeutral) {
     const absl::StatusOr<double> value = NumberField(**sampling, name);
     if (!value.ok()) return value.status();
-    if (*value != neutral)
+    if (*value != neutral) {
       return absl::UnimplementedError(absl::StrCat(name, " ", *value, "; served: ", neutral));
+    }
   }
   for (const char* name : {"logprobs", "stream"}) {
     const absl::StatusOr<bool> flag = OptionalFlag(request, name);
@@ -283,12 +286,14 @@ absl::StatusOr<GenerateRequest> ReadGenerate(const ModelSpec& spec, const Json& 
   if (absl::Status status = CheckSampling(request); !status.ok()) return status;
   const absl::StatusOr<std::string> path = StringField(request, "path");
   if (!path.ok()) return path.status();
-  if (*path != "session")
+  if (*path != "session") {
     return absl::UnimplementedError(absl::StrCat("path \"", *path, "\"; served: session"));
+  }
   const absl::StatusOr<int64_t> max_tokens = IntegerField(request, "max_tokens");
   if (!max_tokens.ok()) return max_tokens.status();
-  if (*max_tokens < 0)
+  if (*max_tokens < 0) {
     return absl::InvalidArgumentError("field \"max_tokens\": expected at least 0");
+  }
   absl::StatusOr<std::vector<int64_t>> stop = IntegersField(request, "stop");
   if (!stop.ok()) return stop.status();
   absl::StatusOr<std::vector<int32_t>> ids = IdsField(request, spec);

@@ -72,8 +72,9 @@ class Sequences {
     const int64_t length = found == sessions_.end() ? 0 : found->second->length();
     const auto ids = CheckedIds(step.ids, length, model_.spec());
     if (!ids.ok()) return ids.status();
-    if (found != sessions_.end())
+    if (found != sessions_.end()) {
       return found->second->Extend({.ids = *ids, .all_positions = false});
+    }
     std::unique_ptr<ReferenceSession> session = model_.NewSession();
     absl::StatusOr<Logits> logits = session->Extend({.ids = *ids, .all_positions = false});
     if (logits.ok()) sessions_[step.sequence] = std::move(session);

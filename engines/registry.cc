@@ -61,7 +61,7 @@ std::string BuildHint(const std::string& family) {
 std::vector<EngineInfo> References() {
   std::vector<EngineInfo> engines;
   const std::vector<std::string> extensions = {"core", "model/1", "session/1", "generate/1"};
-  const auto add = [&](std::string family, const auto& variants) {
+  const auto add = [&](const std::string& family, const auto& variants) {
     engines.push_back({family, "1", extensions, true, ""});
     for (size_t i = 1; i < std::size(variants); ++i) {
       engines.push_back(
@@ -108,21 +108,24 @@ absl::StatusOr<EngineName> ParseEngineName(std::string_view text) {
     const std::string_view command = text.substr(kProgramPrefix.size());
     const std::string_view program = command.substr(0, command.find(' '));
     name.family = std::filesystem::path(program).filename().string();
-    if (name.family.empty())
+    if (name.family.empty()) {
       return absl::InvalidArgumentError("\"cmd:\" needs a command line after the colon");
+    }
     return name;
   }
   if (IsPath(text)) {
     name.family = std::filesystem::path(text).filename().string();
-    if (name.family.empty())
+    if (name.family.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(name.text, " is a folder, not a library"));
+    }
     return name;
   }
   const size_t colon = text.find(':');
   const size_t at = text.substr(0, colon).find('@');
   name.family = text.substr(0, std::min(at, colon));
-  if (at != std::string_view::npos)
+  if (at != std::string_view::npos) {
     name.version = text.substr(at + 1, colon == std::string_view::npos ? colon : colon - at - 1);
+  }
   if (colon != std::string_view::npos) name.variant = text.substr(colon + 1);
   const bool empty_part = name.family.empty() ||
                           (at != std::string_view::npos && name.version.empty()) ||
@@ -158,8 +161,9 @@ absl::StatusOr<std::unique_ptr<Engine>> OpenInProcess(std::string_view text) {
   }
   if (IsPath(text)) return OpenLibraryEngine(name->text, Json::object());
   const std::vector<std::string> families = LibraryFamilies();
-  if (std::find(families.begin(), families.end(), name->family) != families.end())
+  if (std::find(families.begin(), families.end(), name->family) != families.end()) {
     return OpenLibraryFamily(*name);
+  }
   if (!name->version.empty()) return UnknownEngine(text);
   if (name->family != "faulty") return OpenReference(*name);
   absl::StatusOr<std::unique_ptr<Engine>> inner = OpenInProcess(kDecorated);

@@ -17,8 +17,9 @@ absl::Status WrongType(const char* name, const char* expected, const Json* got) 
 // Values beyond int64 are valid integers that no field takes; they saturate.
 int64_t Saturated(const Json& value) {
   constexpr auto kLargest = std::numeric_limits<int64_t>::max();
-  if (value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(kLargest))
+  if (value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(kLargest)) {
     return kLargest;
+  }
   return value.get<int64_t>();
 }
 

@@ -65,8 +65,8 @@ bool RemoveAt(int parent, const char* name) noexcept {
   if (unlinkat(parent, name, 0) == 0 || errno == ENOENT) return true;
   const int folder = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (folder < 0) return false;
-  while (RemoveEntries(folder) > 0)
-    lseek(folder, 0, SEEK_SET);  // removal may hide entries from the pass
+  // Again from the start, because removal may hide entries from the pass.
+  while (RemoveEntries(folder) > 0) lseek(folder, 0, SEEK_SET);
   close(folder);
   return unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT;
 }
@@ -90,8 +90,9 @@ absl::Status Failed(std::string_view what, const std::string& path) {
 // is removed.
 bool IsStale(const std::string& path, int* lock) {
   struct stat info{};
-  if (lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != getuid())
+  if (lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != getuid()) {
     return false;
+  }
   *lock = open((path + "/" + kLockName).c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
   if (*lock < 0) return errno == ENOENT && info.st_mtime + kSecondsToLock < time(nullptr);
   return flock(*lock, LOCK_EX | LOCK_NB) == 0;
@@ -136,8 +137,9 @@ int LockFolder(const std::string& path) {
   const int lock = open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (lock < 0) return -1;
   struct stat info{};
-  if (flock(lock, LOCK_EX | LOCK_NB) == 0 && fstat(lock, &info) == 0 && info.st_nlink == 1)
+  if (flock(lock, LOCK_EX | LOCK_NB) == 0 && fstat(lock, &info) == 0 && info.st_nlink == 1) {
     return lock;
+  }
   const int error = errno;
   close(lock);
   errno = error == 0 ? EBUSY : error;

@@ -5,7 +5,6 @@
 // disappears without `bye`).
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
@@ -15,6 +14,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -74,8 +74,9 @@ void LimitResources(uint64_t memory_limit) {
 }
 
 void LimitThreads() {
-  for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"})
+  for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"}) {
     setenv(name, "1", 1);
+  }
 }
 
 // Becomes the program. It cannot watch for its parent, so the kernel does.
@@ -148,8 +149,9 @@ bool WriteAll(int fd, std::array<iovec, 3> parts) {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return false;
     auto left = static_cast<size_t>(count);
-    for (; first < parts.size() && left >= parts[first].iov_len; ++first)
+    for (; first < parts.size() && left >= parts[first].iov_len; ++first) {
       left -= parts[first].iov_len;
+    }
     if (first < parts.size()) {
       parts[first].iov_base = static_cast<char*>(parts[first].iov_base) + left;
       parts[first].iov_len -= left;

@@ -166,8 +166,9 @@ inline void AnswersTheSameBitsTwice(Engine& engine, const Checkpoints& checkpoin
   const std::string model = Load(engine, checkpoints, 0);
   std::vector<Message> requests = {Request("nll", {{"ids", {1, 2, 3}}}, model),
                                    GenerateRequest(model, {1, 2, 3}, 6)};
-  for (const char* path : {"prompt", "readout", "session"})
+  for (const char* path : {"prompt", "readout", "session"}) {
     requests.push_back(LogitsRequest(model, path, {3, 1, 4, 1, 5}));
+  }
   requests.push_back(Request("hidden", {{"ids", {1, 2, 3}}}, model));
   for (const Message& request : requests) {
     const Reply first = ExpectAnswers(engine, request, checkpoints.spec(0).vocab);
@@ -212,8 +213,9 @@ inline void RefusesSamplingThatItCannotHonour(Engine& engine, const Checkpoints&
   request.head["sampling"]["presence_penalty"] = 0.5;
   request.head["sampling"]["frequency_penalty"] = 0.5;
   const Reply reply = engine.Call(request);
-  if (!reply.ok())
+  if (!reply.ok()) {
     EXPECT_EQ(reply.failure->kind, FailureKind::kUnsupported) << reply.failure->message;
+  }
   ExpectAnswers(engine, GenerateRequest(model, {1, 2, 3}, 4), checkpoints.spec(0).vocab);
 }
 

@@ -32,8 +32,9 @@ class EngineContractTest : public testing::Test {
   }
 
   void TestBody() override {
-    if (const std::string hint = WhyMissing(engine_); !hint.empty())
+    if (const std::string hint = WhyMissing(engine_); !hint.empty()) {
       GTEST_SKIP() << engine_ << ": " << hint;
+    }
     const std::unique_ptr<Engine> engine = Open();
     if (engine != nullptr) check_(*engine, *checkpoints_);
   }
@@ -74,8 +75,9 @@ void Register(const std::string& engine, bool in_host) {
 }
 
 const bool registered = [] {
-  for (const char* engine : {"exact", "exact:fp32", "torch", "faulty:none", "lattice"})
+  for (const char* engine : {"exact", "exact:fp32", "torch", "faulty:none", "lattice"}) {
     Register(engine, false);
+  }
   for (const char* engine : {"exact", "lattice"}) Register(engine, true);
   return true;
 }();

@@ -60,8 +60,9 @@ inline Reply ExpectAnswers(Engine& engine, const Message& request, int vocab = 0
   Reply reply = engine.Call(request);
   EXPECT_TRUE(reply.ok()) << request.head.dump() << ": "
                           << (reply.ok() ? "" : reply.failure->message);
-  if (reply.ok())
+  if (reply.ok()) {
     EXPECT_EQ(CheckAnswer(request.head, reply.message, vocab), "") << request.head.dump();
+  }
   return reply;
 }
 
@@ -155,8 +156,9 @@ inline bool SameAnswer(const Reply& a, const Reply& b) {
   if (heads[0] != heads[1] || a.message.tensors.size() != b.message.tensors.size()) return false;
   for (const Tensor& tensor : a.message.tensors) {
     const Tensor* other = b.message.Find(tensor.name);
-    if (other == nullptr || other->bytes != tensor.bytes || other->shape != tensor.shape)
+    if (other == nullptr || other->bytes != tensor.bytes || other->shape != tensor.shape) {
       return false;
+    }
   }
   return true;
 }

@@ -70,8 +70,9 @@ double LargestDifference(const Reply& a, const Reply& b) {
 
 TEST(FaultyEngineTest, NoneChangesNothing) {
   Pair pair("none", SmallSpec());
-  for (const char* path : {"prompt", "readout", "session"})
+  for (const char* path : {"prompt", "readout", "session"}) {
     EXPECT_FALSE(pair.Shows(path, {3, 3, 10, 1, 2, 11}));
+  }
 }
 
 TEST(FaultyEngineTest, RopePairingNeedsTwoTokensFullAttentionAndFourRotaryDimensions) {

@@ -50,8 +50,9 @@ TEST(MessageTest, WritesTheIdInFrontWithoutACopyOfTheHead) {
 
 TEST(MessageTest, RefusesEveryTruncationAndEveryExtension) {
   const std::string frame = EncodeFrame(Example());
-  for (size_t size = 0; size < frame.size(); ++size)
+  for (size_t size = 0; size < frame.size(); ++size) {
     EXPECT_FALSE(DecodeFrame(frame.substr(0, size)).ok()) << size;
+  }
   EXPECT_FALSE(DecodeFrame(frame + '\0').ok());
 }
 
@@ -81,8 +82,9 @@ TEST(MessageTest, RefusesSizesBeyondTheLimitsBeforeItLooksForTheBytes) {
 }
 
 TEST(MessageTest, RefusesHeadsThatAreNoObjectAndHeadsThatNestTooDeep) {
-  for (const char* head : {"[]", "7", "", "{", "{\"a\":}", "\xff\xfe"})
+  for (const char* head : {"[]", "7", "", "{", "{\"a\":}", "\xff\xfe"}) {
     EXPECT_FALSE(DecodeFrame(FrameOf(head)).ok()) << head;
+  }
   const std::string deep = "{\"a\":" + std::string(100000, '[') + std::string(100000, ']') + "}";
   EXPECT_THAT(std::string(DecodeFrame(FrameOf(deep)).status().message()),
               HasSubstr("nests deeper"));

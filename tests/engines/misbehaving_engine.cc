@@ -70,13 +70,15 @@ std::string Frames(const std::string& op, const Json& id, int call) {
   if (op == "unknown_code") {
     answer.head.update({{"ok", false}, {"error", {{"code", "tired"}, {"message", "no"}}}});
   }
-  if (op == "nll")
+  if (op == "nll") {
     answer.tensors.push_back(
         MakeTensor("nll", {1}, std::vector<float>(1, static_cast<float>(call))));
+  }
   if (op == "hidden") answer.tensors.push_back(MakeTensor("hidden", {7, 1}, std::vector<float>(7)));
   if (op == "taps") answer.tensors.push_back(MakeTensor("L00.x", {1}, std::vector<int32_t>(1)));
-  if (op == "large")
+  if (op == "large") {
     answer.tensors.push_back(MakeTensor("zeros", {1 << 20}, std::vector<float>(1 << 20)));
+  }
   if (op == "babble") return "loading model\x01 ... 100 %\n";
   std::string frames = EncodeFrame(answer);
   if (op == "extra") frames += "one more thing";

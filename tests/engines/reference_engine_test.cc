@@ -205,8 +205,9 @@ TEST_F(ReferenceEngineTest, AProgramGoesOnAfterARefusedStep) {
   const Message answer =
       Answer(Request("program", {{"steps", steps}, {"want", Json::array({"logits"})}}, id_));
   std::vector<std::string> codes;
-  for (const Json& step : answer.head["steps"])
+  for (const Json& step : answer.head["steps"]) {
     codes.push_back(step["ok"] ? "" : step["error"]["code"]);
+  }
   EXPECT_THAT(codes, testing::ElementsAre("refused", "", "refused", "unsupported", ""));
   const Message session = Answer([&] {
     Message request = LogitsRequest(id_, "session", {3, 1, 4, 1});
