@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "properties/bucket_draws.h"
 #include "properties/judges/tolerance.h"
 #include "properties/reference_panel.h"
 
@@ -20,60 +21,7 @@ namespace {
 
 using Member = ReferencePanel::Member;
 
-constexpr double kFp64OverFp32 = 0x1p-29;  // ratio of the units in the last place
-constexpr int64_t kDrawsPerCase = 2'000;
 constexpr size_t kFp32References = 4;  // libtorch, then the perturbed variants
-constexpr size_t kStyles = std::size(kWeightStyleNames);
-
-// A case to run: the draw's number, the style that replaces the drawn one, whether libtorch takes
-// part.
-struct Item {
-  int64_t draw;
-  WeightStyle style;
-  bool torch;
-};
-
-ModelRunCase Draw(const CalibrateOptions& options, int64_t draw, WeightStyle style) {
-  Stream stream(MixBits(options.seed) + static_cast<uint64_t>(draw), "calibrate");
-  ModelRunCase c = ModelRunSubject().random(stream, options.limits).As<ModelRunCase>();
-  auto model = std::make_shared<ModelRecipe>(*c.model);
-  model->weights.style = style;
-  c.model = std::move(model);
-  return c;
-}
-
-// A prefill answers for two buckets: all its rows are `readout`, its last rows `prompt`.
-std::vector<ModelPath> PathsOf(const ModelRunCase& c) {
-  if (c.path == ModelPath::kSession) return {ModelPath::kSession};
-  return {ModelPath::kReadout, ModelPath::kPrompt};
-}
-
-// Which draws to run, so that every bucket gets its number of cases. The style of a draw is the one
-// that its bucket lacks most; it does not depend on the other fields.
-std::vector<Item> Select(const CalibrateOptions& options) {
-  std::map<BucketKey, int64_t> count;
-  std::vector<Item> items;
-  int64_t idle = 0;  // draws since the last one that was needed
-  for (int64_t draw = 0; idle < kDrawsPerCase * static_cast<int64_t>(kStyles); ++draw) {
-    ModelRunCase c = Draw(options, draw, WeightStyle::kPlain);
-    BucketKey key = BucketOf(c, PathsOf(c).front());
-    auto fewest = [&](int style) {
-      key.style = static_cast<WeightStyle>(style);
-      return count[key];
-    };
-    int best = 0;
-    for (size_t style = 1; style < kStyles; ++style) {
-      if (fewest(static_cast<int>(style)) < fewest(best)) best = static_cast<int>(style);
-    }
-    int64_t have = fewest(best);
-    ++idle;
-    if (have >= options.cases_per_bucket) continue;
-    idle = 0;
-    ++count[key];
-    items.push_back({draw, static_cast<WeightStyle>(best), have < options.torch_cases_per_bucket});
-  }
-  return items;
-}
 
 // Samples of one bucket, one entry for each case; float is precise enough for a quantile.
 struct Samples {
@@ -145,7 +93,7 @@ LogitsAnswer LastRows(const LogitsAnswer& exact) {
 
 absl::Status Measure(const ModelRunCase& c, bool torch, ReferencePanel& panel,
                      std::map<BucketKey, CaseErrors>& errors) {
-  std::vector<ModelPath> paths = PathsOf(c);
+  std::vector<ModelPath> paths = BucketPaths(c);
   auto exact = panel.Answer(ReferencePanel::kExact, c, paths.front());
   if (!exact.ok()) return exact.status();
   for (size_t k = 0; k <= kFp32References; ++k) {
@@ -205,8 +153,10 @@ BucketBounds Summarise(Samples& samples) {
 // on it.
 class Campaign {
  public:
-  Campaign(const CalibrateOptions& options, std::vector<Item> items)
-      : options_(options), items_(std::move(items)) {}
+  explicit Campaign(const CalibrateOptions& options)
+      : options_(options),
+        draws_(options.seed, "calibrate", options.limits),
+        items_(draws_.Select(options.cases_per_bucket)) {}
 
   absl::StatusOr<AllSamples> All() {
     std::vector<std::thread> threads;
@@ -224,9 +174,10 @@ class Campaign {
     while (status.ok()) {
       size_t next = next_.fetch_add(1);
       if (next >= items_.size()) return;
-      const Item& item = items_[next];
+      const BucketDraw& item = items_[next];
       std::map<BucketKey, CaseErrors> errors;
-      status = Measure(Draw(options_, item.draw, item.style), item.torch, **panel, errors);
+      status =
+          Measure(draws_.Make(item), item.rank < options_.torch_cases_per_bucket, **panel, errors);
       if (!status.ok()) {
         status = absl::InternalError(
             absl::StrCat("calibration draw ", item.draw, ": ", status.message()));
@@ -249,7 +200,8 @@ class Campaign {
   }
 
   const CalibrateOptions& options_;
-  const std::vector<Item> items_;
+  const BucketDraws draws_;
+  const std::vector<BucketDraw> items_;
   std::atomic<size_t> next_ = 0;
   std::mutex mutex_;  // guards what follows
   AllSamples samples_;
@@ -260,7 +212,7 @@ class Campaign {
 }  // namespace
 
 absl::StatusOr<ErrorBoundTable> Calibrate(const CalibrateOptions& options) {
-  Campaign campaign(options, Select(options));
+  Campaign campaign(options);
   absl::StatusOr<AllSamples> samples = campaign.All();
   if (!samples.ok()) return samples.status();
   ErrorBoundTable table;

@@ -25,8 +25,8 @@ struct CalibrateOptions {
 };
 
 // Every bucket that the generator reaches gets `cases_per_bucket` cases; the cases are a function
-// of seed and limits alone, whatever the number of threads. A bucket that 2,000 draws per case do
-// not fill keeps what it has. Errors: a reference cannot be opened or fails on a case.
+// of seed and limits alone, whatever the number of threads. A bucket that is too rare keeps
+// what it has. Errors: a reference cannot be opened or fails on a case.
 absl::StatusOr<ErrorBoundTable> Calibrate(const CalibrateOptions& options);
 
 }  // namespace crosscheck

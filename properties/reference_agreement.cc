@@ -1,8 +1,8 @@
 // libtorch in fp64 and the exact model, each written from the specification, are the same function
 // to fp64 rounding.
 #include <algorithm>
-#include <limits>
-#include <utility>
+#include <optional>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -14,6 +14,9 @@
 
 namespace crosscheck {
 namespace {
+
+constexpr int kPerturbedVariants = 3;
+constexpr size_t kRunsOfAPath = 1 + kPerturbedVariants;  // libtorch in fp64 first
 
 // Every case compares a prefill over all positions; session cases compare their chunks and steps as
 // well.
@@ -31,50 +34,100 @@ std::vector<Run> Plan(const Case& erased) {
                     .variant = static_cast<int>(TorchPrecision::kFp64),
                     .model = c.model,
                     .request = LogitsRequest(c, path)});
+    for (int variant = 1; variant <= kPerturbedVariants; ++variant) {
+      plan.push_back({.role = Role::kPerturbed,
+                      .variant = variant,
+                      .model = c.model,
+                      .request = LogitsRequest(c, path)});
+    }
   }
   return plan;
 }
 
-// The allowed difference as a share of the largest logit.
-double RelativeBound(const BucketBounds* bucket) {
-  if (bucket == nullptr) return kLargestFp64Spread;
-  double rounding = kFloorUlps * std::numeric_limits<double>::epsilon();
-  return std::min(kLargestFp64Spread, kReferenceMultiplier * bucket->fp64_spread + rounding);
+// The allowed difference: capped, and what conditioning alone would explain.
+struct Allowed {
+  double bound = 0;
+  double explained = 0;
+};
+
+// From the table alone.
+Allowed FromTable(const BucketBounds* bucket, double largest) {
+  double cap = kLargestFp64Spread * largest;
+  if (bucket == nullptr) return {cap, cap};
+  double rounding = kFloorUlps * Ulp(DType::kF64, largest);
+  double spread = kReferenceMultiplier * bucket->fp64_spread * largest + rounding;
+  return {std::min(cap, spread), spread};
 }
 
+// Adds what the fp32 references of the case show, one by one, until `error` is within the bound.
+std::optional<Verdict> Widen(const JudgedRows& rows, size_t first, Observations& observations,
+                             const BucketBounds* bucket, double largest, double error,
+                             Allowed& allowed) {
+  double rounding = kFloorUlps * Ulp(DType::kF64, largest);
+  double worst = kFloorUlps * Ulp(DType::kF32, largest);
+  for (int k = 1; bucket != nullptr && k <= kPerturbedVariants && error > allowed.bound; ++k) {
+    Distances fp32;
+    ReferenceRun run{first + k, kExactVariantNames[k]};
+    if (auto failed = MeasureReference(rows, run, observations, fp32)) return failed;
+    worst = std::max(worst, fp32[Index(Metric::kLinf)]);
+    double shown = kReferenceMultiplier * bucket->fp64_luck * worst * kFp64OverFp32 + rounding;
+    allowed.explained = std::max(allowed.explained, shown);
+    allowed.bound = std::min(kLargestFp64Spread * largest, allowed.explained);
+  }
+  return std::nullopt;
+}
+
+std::optional<Verdict> Drift(const LogitsAnswer& torch, const std::string& stage) {
+  LogitPlace place = FirstNonfinite(torch);
+  if (place.logit < 0) return std::nullopt;
+  return MakeVerdict(VerdictKind::kReferenceDrift, stage, ErrorClass::kNonfinite,
+                     absl::StrCat("torch:fp64 has ", place.value, " at sequence ", place.sequence,
+                                  ", position ", place.position, ", logit ", place.logit));
+}
+
+// Adds one path to the verdict; a verdict of its own when the references do not agree on it.
 std::optional<Verdict> JudgePath(const ModelRunCase& c, ModelPath path, const LogitsAnswer& exact,
-                                 const Reply& reply, Verdict& verdict) {
+                                 size_t first, Observations& observations, Verdict& verdict) {
   std::string stage(kModelPathNames[static_cast<int>(path)]);
+  const Reply& reply = observations[first];
   if (!reply.ok()) return ReferenceFailure(*reply.failure, "torch:fp64", stage);
   auto torch = ReadLogits(reply.message, c, path);
   if (!torch.ok()) {
     return MakeVerdict(VerdictKind::kSetupError, stage, ErrorClass::kNone,
                        "the reference torch:fp64: " + torch.status().ToString());
   }
-  if (auto drift = JudgeNonfinite(exact, LogitsAnswer{}, stage)) return *drift;
-  LogitPlace place = FirstNonfinite(*torch);
-  if (place.logit >= 0) {
-    return MakeVerdict(VerdictKind::kReferenceDrift, stage, ErrorClass::kNonfinite,
-                       absl::StrCat("torch:fp64 has ", place.value, " at sequence ", place.sequence,
-                                    ", position ", place.position, ", logit ", place.logit));
-  }
+  if (auto drift = JudgeNonfinite(exact, LogitsAnswer{}, stage)) return drift;
+  if (auto drift = Drift(*torch, stage)) return drift;
   DistancePool pool = PoolDistances(exact, *torch, *torch);
   BucketKey key = BucketOf(c, path);
-  double error = pool.Result()[Index(Metric::kLinf)];
-  double bound = RelativeBound(CommittedErrorBounds().Find(key)) * pool.largest_exact();
+  const BucketBounds* bucket = CommittedErrorBounds().Find(key);
+  double error = pool.Result()[Index(Metric::kLinf)], largest = pool.largest_exact();
+  const double floor_bound = FromTable(bucket, largest).bound;
+  Allowed allowed = FromTable(bucket, largest);
+  JudgedRows rows{c, path, exact, *torch};
+  auto failed = Widen(rows, first, observations, bucket, largest, error, allowed);
+  if (failed) return failed;
+  if (error > allowed.bound && error <= allowed.explained) {
+    return MakeVerdict(VerdictKind::kUnsupported, stage, ErrorClass::kNone,
+                       "the case is so ill-conditioned that fp64 rounding alone differs by more "
+                       "than 1e-9 of the largest logit");
+  }
   verdict.judged += pool.rows();
   verdict.bucket = key.ToString();
-  verdict.measures.push_back(
-      {.metric = "fp64_linf", .path = stage, .error = error, .bound = bound, .floor_bound = bound});
-  if (error <= bound) return std::nullopt;
+  verdict.measures.push_back({.metric = "fp64_linf",
+                              .path = stage,
+                              .error = error,
+                              .bound = allowed.bound,
+                              .floor_bound = floor_bound});
+  if (error <= allowed.bound) return std::nullopt;
   verdict.kind = VerdictKind::kReferenceDrift;
-  verdict.signature = {
-      .property = "", .engine_family = "", .stage = stage, .error = ErrorClass::kNumeric};
-  verdict.marginal = error < kMarginalFactor * bound;
+  verdict.signature.stage = stage;
+  verdict.signature.error = ErrorClass::kNumeric;
+  verdict.marginal = error < kMarginalFactor * allowed.bound;
   verdict.message = absl::StrFormat(
-      "path %s: libtorch in fp64 differs from the exact model by %.4g, allowed are %.4g (largest "
-      "logit %.6g); bucket %s",
-      stage, error, bound, pool.largest_exact(), verdict.bucket);
+      "path %s: libtorch in fp64 differs from the exact model by %.4g, allowed are %.4g "
+      "(largest logit %.6g); bucket %s",
+      stage, error, allowed.bound, largest, verdict.bucket);
   return verdict;
 }
 
@@ -92,7 +145,8 @@ Verdict Judge(const Case& erased, Observations& observations) {
   verdict.signature.stage = stage;
   std::vector<ModelPath> paths = Paths(c);
   for (size_t i = 0; i < paths.size(); ++i) {
-    if (auto found = JudgePath(c, paths[i], *exact, observations[i + 1], verdict)) return *found;
+    auto found = JudgePath(c, paths[i], *exact, 1 + i * kRunsOfAPath, observations, verdict);
+    if (found) return *found;
   }
   return verdict;
 }

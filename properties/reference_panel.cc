@@ -37,15 +37,57 @@ absl::Status ReferencePanel::Load(Seat& seat, const ModelRunCase& c) {
   return absl::OkStatus();
 }
 
+Reply ReferencePanel::Call(Member member, const ModelRunCase& c, Message request) {
+  Seat& seat = seats_[member];
+  if (absl::Status status = Load(seat, c); !status.ok()) {
+    return FailedReply(FailureKind::kInternal, std::string(status.message()));
+  }
+  request.head["model"] = seat.model;
+  return seat.engine->Call(request);
+}
+
 absl::StatusOr<LogitsAnswer> ReferencePanel::Answer(Member member, const ModelRunCase& c,
                                                     ModelPath path) {
-  Seat& seat = seats_[member];
-  if (absl::Status status = Load(seat, c); !status.ok()) return status;
-  Message request = member == kExact ? ExactRequest(c) : LogitsRequest(c, path);
-  request.head["model"] = seat.model;
-  Reply reply = seat.engine->Call(request);
+  bool exact = member == kExact;
+  Reply reply = Call(member, c, exact ? ExactRequest(c) : LogitsRequest(c, path));
   if (!reply.ok()) return absl::InternalError(reply.failure->message);
-  return member == kExact ? ReadExact(reply.message, c) : ReadLogits(reply.message, c, path);
+  return exact ? ReadExact(reply.message, c) : ReadLogits(reply.message, c, path);
+}
+
+namespace {
+
+ReferencePanel::Member MemberOf(const Run& run, ReferencePanel::Member engine) {
+  switch (run.role) {
+    case Role::kEngine:
+      return engine;
+    case Role::kExact:
+      return ReferencePanel::kExact;
+    case Role::kPerturbed:
+      return static_cast<ReferencePanel::Member>(ReferencePanel::kTorch + run.variant);
+    case Role::kTorch:
+      break;
+  }
+  return run.variant == static_cast<int>(TorchPrecision::kFp64) ? ReferencePanel::kTorchFp64
+                                                                : ReferencePanel::kTorch;
+}
+
+}  // namespace
+
+PanelObservations::PanelObservations(const ModelRunCase& c, std::vector<Run> plan,
+                                     ReferencePanel::Member engine, ReferencePanel& panel)
+    : case_(c), plan_(std::move(plan)), engine_(engine), panel_(panel), replies_(plan_.size()) {}
+
+const Reply& PanelObservations::operator[](size_t i) {
+  if (!replies_[i]) {
+    const Run& run = plan_[i];
+    Message request = run.derive ? run.derive(*this) : run.request;
+    replies_[i] = panel_.Call(MemberOf(run, engine_), case_, std::move(request));
+  }
+  return *replies_[i];
+}
+
+bool PanelObservations::Available(size_t i) const {
+  return plan_[i].role == Role::kEngine || MemberOf(plan_[i], engine_) != engine_;
 }
 
 }  // namespace crosscheck

@@ -5,13 +5,17 @@
 #define CROSSCHECK_PROPERTIES_REFERENCE_PANEL_H_
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engines/reference_engine.h"
 #include "properties/logits.h"
+#include "properties/property.h"
 
 namespace crosscheck {
 
@@ -22,6 +26,8 @@ class ReferencePanel {
 
   static absl::StatusOr<std::unique_ptr<ReferencePanel>> Open();
 
+  // The member's answer to a request on the case's model.
+  Reply Call(Member member, const ModelRunCase& c, Message request);
   // The member's logits on the path; the exact model answers all positions whatever the path. An
   // error is a failure of a reference or of its answer.
   absl::StatusOr<LogitsAnswer> Answer(Member member, const ModelRunCase& c, ModelPath path);
@@ -37,6 +43,29 @@ class ReferencePanel {
   std::vector<Seat> seats_;
   std::shared_ptr<const Model> model_;  // of `recipe_`
   std::shared_ptr<const ModelRecipe> recipe_;
+};
+
+// A plan observed with a member of the panel in the place of the engine under test. As in a judged
+// run, that member is not available as a reference.
+class PanelObservations : public Observations {
+ public:
+  PanelObservations(const ModelRunCase& c, std::vector<Run> plan, ReferencePanel::Member engine,
+                    ReferencePanel& panel);
+  const Reply& operator[](size_t i) override;
+  bool Available(size_t i) const override;
+  bool Wanted(size_t i) const override { return i == wanted_; }
+  std::string_view engine_family() const override { return "panel"; }
+
+  void Want(size_t i) { wanted_ = i; }
+  void Replace(size_t i, Reply reply) { replies_[i] = std::move(reply); }
+
+ private:
+  const ModelRunCase& case_;
+  const std::vector<Run> plan_;
+  const ReferencePanel::Member engine_;
+  ReferencePanel& panel_;
+  std::vector<std::optional<Reply>> replies_;
+  size_t wanted_ = static_cast<size_t>(-1);
 };
 
 }  // namespace crosscheck

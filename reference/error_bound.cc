@@ -120,7 +120,11 @@ absl::StatusOr<ErrorBoundTable> ErrorBoundTable::Parse(std::string_view text) {
 
 std::string ErrorBoundTable::Print() const {
   std::string text;
-  for (const std::string& line : provenance) absl::StrAppend(&text, "# ", line, "\n");
+  for (const std::string& entry : provenance) {
+    for (absl::string_view line : absl::StrSplit(entry, '\n')) {
+      absl::StrAppend(&text, "# ", line, "\n");
+    }
+  }
   absl::StrAppend(&text, HeaderLine(), "\n");
   for (const auto& [key, bounds] : buckets_) {
     absl::StrAppend(&text, absl::StrJoin(absl::StrSplit(key.ToString(), '/'), "\t"), "\t",

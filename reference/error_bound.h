@@ -32,6 +32,7 @@ namespace crosscheck {
 inline constexpr double kReferenceMultiplier = 2;  // m of judging.md 3.1
 inline constexpr double kFloorUlps = 2;            // c of judging.md 3.2
 inline constexpr double kMarginalFactor = 1.5;     // findings below 1.5 bounds are marginal
+inline constexpr double kFp64OverFp32 = 0x1p-29;   // ratio of the units in the last place
 inline constexpr double kLargestFp64Spread =
     1e-9;  // of the largest logit; more is drift of a reference
 

@@ -13,9 +13,6 @@
 namespace crosscheck {
 namespace {
 
-constexpr std::string_view kReferenceNames[] = {
-    "torch:fp32", "exact:fp32", "exact:fp32-chunked-reversed", "exact:fp32-chunked-pairwise"};
-
 std::string PathName(ModelPath path) {
   return std::string(kModelPathNames[static_cast<int>(path)]);
 }
@@ -90,21 +87,20 @@ std::string Explain(const JudgedRows& rows, const ErrorBound& bound, const Dista
 
 }  // namespace
 
-std::vector<ReferenceRun> ReferencesFrom(size_t first) {
-  std::vector<ReferenceRun> references;
-  for (std::string_view name : kReferenceNames) references.push_back({first++, name});
-  return references;
-}
-
-std::vector<ReferenceRun> AppendReferences(std::vector<Run>& plan, const Run& like) {
-  size_t first = plan.size();
+void AppendReferences(std::vector<Run>& plan, const Run& like) {
   for (int k = 0; k < 4; ++k) {
     Run run = like;
     run.role = k == 0 ? Role::kTorch : Role::kPerturbed;
     run.variant = k == 0 ? static_cast<int>(TorchPrecision::kFp32) : k;
     plan.push_back(std::move(run));
   }
-  return ReferencesFrom(first);
+}
+
+std::vector<ReferenceRun> ReferencesFrom(size_t first) {
+  return {{first + 2, "exact:fp32-chunked-reversed"},
+          {first + 1, "exact:fp32"},
+          {first + 3, "exact:fp32-chunked-pairwise"},
+          {first, "torch:fp32"}};
 }
 
 BucketKey BucketOf(const ModelRunCase& c, ModelPath path) {
@@ -165,12 +161,11 @@ Verdict JudgeTolerance(const JudgedRows& rows, absl::Span<const ReferenceRun> re
   verdict.signature.stage = PathName(rows.path);
   verdict.judged = pool.rows();
   verdict.bucket = key.ToString();
-  size_t torch = references.empty() ? 0 : references[0].observation;
-  bool report = !references.empty() && observations.Wanted(torch) && observations.Available(torch);
+  const ReferenceRun& torch = references.back();
+  bool report = observations.Wanted(torch.observation) && observations.Available(torch.observation);
   Distances torch_error{};
   if (report) {
-    if (auto failed = MeasureReference(rows, references[0], observations, torch_error))
-      return *failed;
+    if (auto failed = MeasureReference(rows, torch, observations, torch_error)) return *failed;
   }
   for (Metric metric : kVerdictMetrics) {
     size_t i = Index(metric);

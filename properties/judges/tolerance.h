@@ -28,10 +28,11 @@ struct ReferenceRun {
   std::string_view name;
 };
 
-// The runs of r_1 .. r_4 (libtorch in fp32, then the perturbed fp32 variants), all with one
-// request. Appends them to `plan`.
-std::vector<ReferenceRun> AppendReferences(std::vector<Run>& plan, const Run& like);
-// The same list for a judge: they start at observation `first`.
+// Appends the runs of the fp32 references, all with one request: libtorch, then the perturbed
+// variants.
+void AppendReferences(std::vector<Run>& plan, const Run& like);
+// Those runs, the first of them being observation `first`, cheapest first and libtorch last. The
+// bound only grows, so the order in which they are consulted changes the work and never a verdict.
 std::vector<ReferenceRun> ReferencesFrom(size_t first);
 
 BucketKey BucketOf(const ModelRunCase& c, ModelPath path);
@@ -41,14 +42,14 @@ BucketKey BucketOf(const ModelRunCase& c, ModelPath path);
 std::optional<Verdict> MeasureReference(const JudgedRows& rows, ReferenceRun reference,
                                         Observations& observations, Distances& distances);
 
-// Widens the bound by one available reference after another until `passes()`. The order never
-// changes a verdict, as the bound only grows. Returns a verdict when a reference could not be used.
+// Widens the bound by one available reference after another until `passes()`. Returns a verdict
+// when a reference could not be used.
 std::optional<Verdict> WidenUntil(const JudgedRows& rows, absl::Span<const ReferenceRun> references,
                                   Observations& observations, ErrorBound& bound,
                                   const std::function<bool()>& passes);
 
-// The whole judgement: PASS, or ENGINE_BUG/numeric with the worst place in its message. Both
-// answers are finite.
+// The whole judgement over ReferencesFrom(): PASS, or ENGINE_BUG/numeric with the worst place in
+// its message. Both answers are finite.
 Verdict JudgeTolerance(const JudgedRows& rows, absl::Span<const ReferenceRun> references,
                        Observations& observations);
 

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "properties/judges/tolerance.h"
 #include "properties/property.h"
 #include "reference/reference_model.h"
 #include "tests/properties/fake_observations.h"
@@ -9,7 +10,7 @@
 namespace crosscheck {
 namespace {
 
-constexpr size_t kExact = 0, kReadout = 1, kSession = 2;
+constexpr size_t kExact = 0, kReadout = 1, kSession = 5;  // three fp32 variants follow each
 
 class ReferenceAgreementTest : public testing::Test {
  protected:
@@ -20,15 +21,20 @@ class ReferenceAgreementTest : public testing::Test {
     run_.sequences[0].chunks = {1};
     rows_ = {{0, 1}, {{1, 2, 8}, {2, -1, 0}}};
   }
-  Reply Torch(double error, const Json& counters) {
+  // Position 1 is answered on both paths.
+  Reply Shifted(double error, const Json& counters) {
     Rows rows = rows_;
     rows.logits[1][0] += error;
     return LogitsReply<double>({rows}, counters);
   }
-  Verdict Judge(double readout_error, double session_error) {
+  Verdict Judge(double readout_error, double session_error, double fp32_error = 0) {
+    Json counters = {{"readout", 2}, {"prefill", 1}, {"step", 1}};
+    for (size_t i = 1; i <= 3; ++i) {
+      seen_.replies[kReadout + i] = seen_.replies[kSession + i] = Shifted(fp32_error, counters);
+    }
     seen_.replies[kExact] = LogitsReply<double>({rows_}, {{"readout", 2}});
-    seen_.replies[kReadout] = Torch(readout_error, {{"readout", 2}});
-    seen_.replies[kSession] = Torch(session_error, {{"prefill", 1}, {"step", 1}});
+    seen_.replies[kReadout] = Shifted(readout_error, {{"readout", 2}});
+    seen_.replies[kSession] = Shifted(session_error, {{"prefill", 1}, {"step", 1}});
     return FindProperty("reference_agreement")->judge(Case(ModelRunSubject(), run_), seen_);
   }
   ModelRunCase run_;
@@ -40,11 +46,13 @@ TEST_F(ReferenceAgreementTest, PlanNeedsNoEngineAndRunsFp64) {
   const Property& property = *FindProperty("reference_agreement");
   EXPECT_TRUE(property.needs.empty());
   std::vector<crosscheck::Run> plan = property.plan(Case(ModelRunSubject(), run_));
-  ASSERT_EQ(plan.size(), 3u);
+  ASSERT_EQ(plan.size(), 9u);
+  EXPECT_EQ(plan[kReadout + 3].role, Role::kPerturbed);
+  EXPECT_EQ(plan[kReadout + 3].variant, 3);
   EXPECT_EQ(plan[kReadout].variant, static_cast<int>(TorchPrecision::kFp64));
   EXPECT_EQ(plan[kSession].request.head["path"], "session");
   run_.path = ModelPath::kPrompt;
-  EXPECT_EQ(property.plan(Case(ModelRunSubject(), run_)).size(), 2u);
+  EXPECT_EQ(property.plan(Case(ModelRunSubject(), run_)).size(), 5u);
 }
 
 TEST_F(ReferenceAgreementTest, RoundingPassesOnBothPaths) {
@@ -62,6 +70,15 @@ TEST_F(ReferenceAgreementTest, MoreThanABillionthOfTheLargestLogitIsDriftOnEithe
     EXPECT_EQ(verdict.signature.error, ErrorClass::kNumeric);
     EXPECT_LE(verdict.measures.back().bound, 8e-9);
   }
+}
+
+// The bucket of the case is calibrated: its fp64 spread is far below a billionth.
+TEST_F(ReferenceAgreementTest, AnIllConditionedCaseMayDifferByWhatItsFp32ReferencesShow) {
+  ASSERT_NE(CommittedErrorBounds().Find(BucketOf(run_, ModelPath::kReadout)), nullptr);
+  EXPECT_EQ(Judge(4e-10, 0).kind, VerdictKind::kReferenceDrift);
+  EXPECT_EQ(Judge(4e-10, 0, 0.3).kind, VerdictKind::kPass);
+  EXPECT_EQ(Judge(1e-8, 0, 0.3).kind, VerdictKind::kReferenceDrift) << "more than explained";
+  EXPECT_EQ(Judge(1e-8, 0, 100).kind, VerdictKind::kUnsupported) << "no pass above the cap";
 }
 
 TEST_F(ReferenceAgreementTest, NonFiniteLogitsAndFailuresAreDrift) {
