@@ -1,7 +1,8 @@
 // A property: which runs a case needs, and a pure judgement of what was observed.
 //
-// One property is one file `properties/<name>.cc` plus one word in CMakeLists.txt; it becomes a gtest, a row of `smoke` and
-// `list`, and replayable. `judge` sees observations only, so its tests use hand-made ones and no engine.
+// One property is one file `properties/<name>.cc` plus one word in CMakeLists.txt; it becomes a
+// gtest, a row of `smoke` and `list`, and replayable. `judge` sees observations only, so its tests
+// use hand-made ones and no engine.
 #ifndef CROSSCHECK_PROPERTIES_PROPERTY_H_
 #define CROSSCHECK_PROPERTIES_PROPERTY_H_
 
@@ -18,7 +19,12 @@
 
 namespace crosscheck {
 
-enum class Role { kEngine, kExact, kTorch, kPerturbed };   // a plan names roles; the engine is never part of a case
+enum class Role {
+  kEngine,
+  kExact,
+  kTorch,
+  kPerturbed
+};  // a plan names roles; the engine is never part of a case
 
 class Observations;
 
@@ -26,12 +32,14 @@ struct Run {
   Role role;
   // kTorch: TorchPrecision. kPerturbed: ExactVariant (1..3). Otherwise 0.
   int variant = 0;
-  // Loaded before the request in the engine of this role; the executor fills request.head["model"]. Null: no model.
+  // Loaded before the request in the engine of this role; the executor fills request.head["model"].
+  // Null: no model.
   std::shared_ptr<const ModelRecipe> model;
   Message request;
-  // A request that depends on earlier observations (the exact model over the tokens that the engine produced). When set, the
-  // executor calls it once, when this run is first looked at, and sends its result (with head["model"] filled) instead of
-  // `request`. It may look at other observations of the plan, never at its own.
+  // A request that depends on earlier observations (the exact model over the tokens that the engine
+  // produced). When set, the executor calls it once, when this run is first looked at, and sends
+  // its result (with head["model"] filled) instead of `request`. It may look at other observations
+  // of the plan, never at its own.
   std::function<Message(Observations&)> derive = nullptr;
 };
 
@@ -42,7 +50,8 @@ class Observations {
   virtual const Reply& operator[](size_t i) = 0;
   // False for a reference that is the engine under test itself (it must not vouch for itself).
   virtual bool Available(size_t i) const = 0;
-  // True when this run shall be looked at for the statistics of the report although the verdict does not need it
+  // True when this run shall be looked at for the statistics of the report although the verdict
+  // does not need it
   // (`--references all`: libtorch in fp32 on every case).
   virtual bool Wanted(size_t) const { return false; }
   virtual std::string_view engine_family() const = 0;
@@ -51,23 +60,26 @@ class Observations {
 struct Property {
   std::string_view name;
   const Subject* subject;
-  std::vector<std::string_view> needs;     // extensions of the engine, e.g. "model/1"
-  std::vector<std::string_view> kills;     // engines or mutants that it must catch, e.g. "faulty:rope_pairing"
-  std::vector<std::string_view> benign;    // engines that it must pass, e.g. "exact:fp32"
+  std::vector<std::string_view> needs;  // extensions of the engine, e.g. "model/1"
+  std::vector<std::string_view>
+      kills;  // engines or mutants that it must catch, e.g. "faulty:rope_pairing"
+  std::vector<std::string_view> benign;  // engines that it must pass, e.g. "exact:fp32"
   std::vector<Run> (*plan)(const Case&);
   Verdict (*judge)(const Case&, Observations&);
 };
 
-const std::vector<const Property*>& Properties();          // in the order of the list in CMakeLists.txt
+const std::vector<const Property*>& Properties();  // in the order of the list in CMakeLists.txt
 const Property* FindProperty(std::string_view name);
-void AddProperty(const Property& property);                // for tests; static lifetime
+void AddProperty(const Property& property);  // for tests; static lifetime
 
-// Each properties/<name>.cc defines `const Property& <name>Property()` through this macro-free convention: a function
-// `const Property& PropertyNamed_<name>()`; the registry is generated from the list.
+// Each properties/<name>.cc defines `const Property& <name>Property()` through this macro-free
+// convention: a function `const Property& PropertyNamed_<name>()`; the registry is generated from
+// the list.
 
-// A failed run of the engine, translated: kDead -> CRASH, kSlow -> TIMEOUT, kInternal -> CRASH/panic, kOutOfMemory ->
-// CRASH/memory, kProtocol -> ENGINE_BUG/protocol, kUnsupported -> UNSUPPORTED, kBadRequest -> SETUP_ERROR, kRefused ->
-// ENGINE_BUG/rejection. A failed reference run is REFERENCE_DRIFT or SETUP_ERROR (properties/judges/failure.h).
+// A failed run of the engine, translated: kDead -> CRASH, kSlow -> TIMEOUT, kInternal ->
+// CRASH/panic, kOutOfMemory -> CRASH/memory, kProtocol -> ENGINE_BUG/protocol, kUnsupported ->
+// UNSUPPORTED, kBadRequest -> SETUP_ERROR, kRefused -> ENGINE_BUG/rejection. A failed reference run
+// is REFERENCE_DRIFT or SETUP_ERROR (properties/judges/failure.h).
 
 }  // namespace crosscheck
 
