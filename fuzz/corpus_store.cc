@@ -181,7 +181,8 @@ std::string PrintEntry(const CorpusEntry& entry) {
                    "\nengine = ", OneLine(entry.engine),
                    "\nverdict = ", View(kVerdictKindNames[static_cast<size_t>(entry.verdict)]),
                    "\nfound = seed ", entry.seed, ", case ", entry.cases_until_found, ", build ",
-                   OneLine(entry.build), "\nmarginal = ", entry.marginal ? "yes" : "no", "\n");
+                   entry.build.empty() ? "unknown" : OneLine(entry.build),
+                   "\nmarginal = ", entry.marginal ? "yes" : "no", "\n");
   for (const std::string& note : entry.notes) {
     for (absl::string_view line : absl::StrSplit(note, '\n'))
       absl::StrAppend(&text, "# ", line, "\n");

@@ -58,6 +58,17 @@ TEST_F(CorpusStoreTest, ParseUndoesPrint) {
   EXPECT_EQ(PrintEntry(*same), PrintEntry(entry));
 }
 
+TEST_F(CorpusStoreTest, EntryWithoutOriginIsStillReadable) {
+  const CorpusEntry bare{.value = MakePlanted({}, 0),
+                         .signature = {"planted", "fake", "race", ErrorClass::kState},
+                         .engine = "fake",
+                         .build = "",
+                         .notes = {}};
+  const absl::StatusOr<CorpusEntry> same = ParseEntry(PrintEntry(bare), "x.case");
+  ASSERT_TRUE(same.ok()) << same.status();
+  EXPECT_EQ(PrintEntry(*same), PrintEntry(bare));
+}
+
 TEST_F(CorpusStoreTest, ErrorsInTheHeaderNameLineAndColumn) {
   const std::string good = PrintEntry(Entry({1}));
   const auto with = [&](std::string_view from, std::string_view to) {

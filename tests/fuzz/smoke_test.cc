@@ -230,6 +230,7 @@ TEST_F(SmokeTest, UnwritableOutFolderIsReportedAndTheFindingKept) {
 
 TEST(CaseOfSequenceTest, CasesOfOneGroupShareTheModelAcrossProperties) {
   SmokeOptions options;
+  options.properties = {FindProperty("logit_closeness"), FindProperty("greedy_prefix")};
   options.cases_per_model = 16;
   std::vector<Case> cases;
   for (int64_t i = 0; i < 32; ++i) cases.push_back(CaseOfSequence(options, Limits(), i).value);
