@@ -1,5 +1,6 @@
 #include "fuzz/minimise.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -30,6 +31,22 @@ class FailureRateTest {
   }
   int failures_ = 0, passes_ = 0;
 };
+
+// How clearly a finding fails. A failure near its bound may vanish on another machine, and reducing
+// towards one ends in cases that show rounding instead of the defect; so a candidate never replaces
+// a clearer one.
+enum class Clarity { kMarginal, kWeak, kClear };
+
+Clarity ClarityOf(const Verdict& verdict) {
+  constexpr double kClearlyBeyond = 10;
+  if (verdict.marginal) return Clarity::kMarginal;
+  double excess = 0;
+  for (const Measure& measure : verdict.measures) {
+    if (measure.bound > 0) excess = std::max(excess, measure.error / measure.bound);
+  }
+  const bool weak = excess > 1 && excess < kClearlyBeyond;
+  return weak ? Clarity::kWeak : Clarity::kClear;
+}
 
 class Minimiser {
  public:
@@ -95,11 +112,11 @@ class Minimiser {
     irreproducible_ = result_.flaky && !test.Accepts();
   }
 
-  // The verdict of a candidate that still fails with the pinned signature. A marginal failure may
-  // vanish on another machine, so it replaces marginal ones only.
+  // The verdict of a candidate that still fails with the pinned signature, and no less clearly than
+  // the best.
   std::optional<Verdict> FailsAlike(const Case& candidate) {
     std::optional<Verdict> failure = result_.flaky ? FailsOften(candidate) : Evaluate(candidate);
-    if (failure && failure->marginal && !result_.verdict.marginal) return std::nullopt;
+    if (failure && ClarityOf(*failure) < ClarityOf(result_.verdict)) return std::nullopt;
     return failure;
   }
 

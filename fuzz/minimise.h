@@ -21,12 +21,13 @@ struct Minimised {
   Case smallest;
   Verdict verdict;
   int evaluations = 0;
-  bool complete = false;                         // no shrink step of the smallest case fails with the signature
+  bool complete = false;                         // no shrink step of the smallest case fails alike
   bool flaky = false;                            // the original did not fail in every replay
   double failure_rate = 1;
 };
 
-// `original` must have failed with `verdict.signature`. Prefers cases that are not marginal.
+// `original` must have failed with `verdict`. A candidate fails alike when kind and signature are the same and it fails as
+// clearly: a marginal failure replaces only marginal ones, and one beyond its bound by less than 10 times only such ones.
 Minimised Minimise(const Property& property, const Case& original, const Verdict& verdict, Executor& executor,
                    const MinimiseOptions& options);
 

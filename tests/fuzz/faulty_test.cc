@@ -16,9 +16,16 @@ namespace crosscheck {
 namespace {
 
 // The smallest case that shows a fault, known from its definition (engines/faulty_engine.h).
+// Sequences, tokens and heads are reached exactly, the others at most: a numeric fault has several
+// cases that no single step makes smaller. Two equal tokens, for example, show a wrong rotation
+// only behind a layer that tells their positions apart, and hidden sizes of a few units can make
+// the effect of a fault too small to be seen.
 struct Minimum {
   int layers = 1, sequences = 1, tokens = 1;  // tokens: of all sequences, padding included
   int vocab = 2, heads = 1, head_dim = 2, hidden = 1;
+  // The one token that matters may stand in the padding, in front of the one real token that a
+  // sequence has.
+  bool in_padding = false;
 };
 
 struct Fault {
@@ -37,15 +44,19 @@ constexpr int64_t kFewCases = 4;
 const Fault kFaults[] = {
     {.name = "rope_pairing",
      .error = ErrorClass::kNumeric,
-     .minimum = {.tokens = 2, .head_dim = 4, .hidden = 1}},
-    {.name = "token_logit", .error = ErrorClass::kNumeric, .minimum = {.vocab = 4}},
+     .minimum = {.layers = 2, .tokens = 2, .vocab = 3, .head_dim = 4, .hidden = 5}},
+    {.name = "token_logit",
+     .error = ErrorClass::kNumeric,
+     .minimum = {.vocab = 4, .in_padding = true}},
     {.name = "future_leak", .error = ErrorClass::kNumeric, .minimum = {.tokens = 2}},
     {.name = "stale_state",
      .error = ErrorClass::kNumeric,
-     .minimum = {.sequences = 2, .tokens = 2}},
+     .minimum = {.sequences = 2, .tokens = 2, .hidden = 5}},
     {.name = "nan", .error = ErrorClass::kNonfinite, .minimum = {.tokens = 3}},
     {.name = "panic", .error = ErrorClass::kPanic, .minimum = {.layers = 2}},
-    {.name = "allocate", .error = ErrorClass::kMemory, .minimum = {.vocab = 11}},
+    {.name = "allocate",
+     .error = ErrorClass::kMemory,
+     .minimum = {.vocab = 11, .in_padding = true}},
     {.name = "crash", .error = ErrorClass::kCrash, .minimum = {.tokens = 5}, .cases = kFewCases},
     {.name = "garbage",
      .error = ErrorClass::kProtocol,
@@ -92,14 +103,15 @@ class FaultyTest : public testing::TestWithParam<Fault> {
     size_t tokens = 0;
     for (const SequenceCase& s : c.sequences)
       tokens += s.ids.size() + static_cast<size_t>(s.left_padding);
-    EXPECT_EQ(spec.layers.size(), static_cast<size_t>(minimum.layers));
+    EXPECT_LE(spec.layers.size(), static_cast<size_t>(minimum.layers));
     EXPECT_EQ(c.sequences.size(), static_cast<size_t>(minimum.sequences));
-    EXPECT_EQ(tokens, static_cast<size_t>(minimum.tokens));
-    EXPECT_EQ(spec.vocab, minimum.vocab);
+    const bool padded = minimum.in_padding && c.sequences[0].left_padding > 0;
+    EXPECT_EQ(tokens, static_cast<size_t>(minimum.tokens + padded));
+    EXPECT_LE(spec.vocab, minimum.vocab);
     EXPECT_EQ(std::max({spec.heads, spec.linear_key_heads, spec.linear_value_heads}),
               minimum.heads);
     EXPECT_EQ(spec.head_dim, minimum.head_dim);
-    EXPECT_EQ(spec.hidden, minimum.hidden);
+    EXPECT_LE(spec.hidden, minimum.hidden);
   }
 
   void ExpectSameVerdictInEveryReplay(const CorpusEntry& entry) const {

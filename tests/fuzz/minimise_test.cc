@@ -131,6 +131,30 @@ TEST(MinimiserTest, MarginalCandidatesDoNotReplaceFirmOnes) {
   EXPECT_EQ(marginal.smallest.As<PlantedCase>().width, 5);
 }
 
+TEST(MinimiserTest, WeakFailureDoesNotReplaceAClearOne) {
+  static const Property property = [] {
+    Property p = PlantedProperty();
+    p.judge = [](const Case& c, Observations&) {
+      Verdict verdict;
+      const int width = c.As<PlantedCase>().width;
+      verdict.judged = 1;
+      verdict.kind = width > 1 ? VerdictKind::kEngineBug : VerdictKind::kPass;
+      verdict.measures = {
+          {.metric = "width", .path = "", .error = static_cast<double>(width), .bound = 1}};
+      return verdict;
+    };
+    return p;
+  }();
+  FakeExecutor executor(NamesBug(TwoBugs));
+  const auto smallest_width = [&](int width) {
+    const Case original = MakePlanted({}, width);
+    const Verdict verdict = RunCase(property, original, executor);
+    return Minimise(property, original, verdict, executor, {}).smallest.As<PlantedCase>().width;
+  };
+  EXPECT_EQ(smallest_width(40), 10);
+  EXPECT_EQ(smallest_width(9), 2);
+}
+
 // Fails in a share of the runs, by a fixed sequence of draws.
 FakeExecutor::Answer FailsInShare(double share) {
   return [stream = std::make_shared<Stream>(7, "flaky"), share](const Message& request) {
