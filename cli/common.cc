@@ -71,6 +71,7 @@ void InstallSignalHandlers() {
   action.sa_handler = OnSignal;
   for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the file size limit is an error like a full disk
 }
 
 bool LiveTerminal() { return isatty(STDERR_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr; }

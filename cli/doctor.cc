@@ -47,7 +47,7 @@ Finding CheckCargo() {
           ok ? version
              : absl::StrCat(version.empty() ? "not found" : version,
                             "; the lattice engine needs 1.93 or newer: install Rust with rustup "
-                            "(rustup.rs), then run "
+                            ", then run "
                             "ci/build again")};
 }
 

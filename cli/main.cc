@@ -1,11 +1,21 @@
 // The `crosscheck` command: parses the verb and runs it. Exit 0 clean, 1 tool or set-up error, 2
 // finding.
-#include <iostream>
-
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/verb.h"
 
 namespace crosscheck {
 namespace {
+
+// CLI11 only says that a subcommand is missing. Empty when `word` is a verb.
+std::string WhyNoVerb(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> verbs;
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (verb->get_name() == word) return "";
+    verbs.push_back(verb->get_name());
+  }
+  return absl::StrCat("there is no verb '", word, "'; there are: ", absl::StrJoin(verbs, ", "));
+}
 
 int Main(int argc, char** argv) {
   CLI::App app{"Proves whether an LLM inference engine computes what the model says."};
@@ -23,6 +33,10 @@ int Main(int argc, char** argv) {
   AddCalibrate(app, exit_code);
   AddList(app, exit_code);
   AddDoctor(app, exit_code);
+  if (argc > 1 && argv[1][0] != '-') {
+    const std::string wrong = WhyNoVerb(app, argv[1]);
+    if (!wrong.empty()) return Fail(absl::InvalidArgumentError(wrong));
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -22,9 +22,10 @@ namespace {
 
 struct Fault {
   std::string_view name;
-  Reply (*logits)(Engine& inner, const Message& request,
+  Reply (*answer)(Engine& inner, const Message& request,
                   const ModelSpec& spec);      // null: not touched
   void (*edit_model)(Model& model) = nullptr;  // null: not touched
+  std::string_view op = "logits";              // which `answer` replaces
 };
 
 std::vector<int64_t> Ids(const Json& sequence) {
@@ -224,6 +225,17 @@ Reply Garbage(Engine& inner, const Message& request, const ModelSpec&) {
   return FailedReply(FailureKind::kProtocol, "loading tokenizer ... done\n");
 }
 
+// What a cache that is one step behind does to generation.
+Reply SecondToken(Engine& inner, const Message& request, const ModelSpec& spec) {
+  Reply reply = inner.Call(request);
+  if (!reply.ok() || reply.message.head["ids"].size() < 2) return reply;
+  Json& second = reply.message.head["ids"][1];
+  const auto next = [&spec](int64_t id) { return (id + 1) % spec.vocab; };
+  const int64_t wrong = next(second.get<int64_t>());
+  second = wrong == spec.eos ? next(wrong) : wrong;
+  return reply;
+}
+
 constexpr Fault kFaults[] = {
     {"none", nullptr},
     {"rope_pairing", nullptr, RopePairing},
@@ -236,6 +248,7 @@ constexpr Fault kFaults[] = {
     {"nan", NotANumber},
     {"panic", Panic},
     {"garbage", Garbage},
+    {"second_token", SecondToken, nullptr, "generate"},
 };
 
 class FaultyEngine : public Engine {
@@ -247,10 +260,10 @@ class FaultyEngine : public Engine {
     const std::string op = StringField(request.head, "op").value_or("");
     if (op == "load") return Load(request);
     const auto spec = specs_.find(StringField(request.head, "model").value_or(""));
-    if (op != "logits" || fault_.logits == nullptr || spec == specs_.end()) {
+    if (op != fault_.op || fault_.answer == nullptr || spec == specs_.end()) {
       return inner_->Call(request);
     }
-    return fault_.logits(*inner_, request, spec->second);
+    return fault_.answer(*inner_, request, spec->second);
   }
 
  private:

@@ -31,12 +31,31 @@ bool IsPath(std::string_view text) {
 
 // The families that are shared libraries built with this project (CROSSCHECK_ENGINES in
 // CMakeLists.txt).
-std::vector<std::string> LibraryFamilies() {
-  return absl::StrSplit(CROSSCHECK_LIBRARY_ENGINES, ',', absl::SkipEmpty());
+struct LibraryFamily {
+  std::string name;
+  std::string version;  // of the library without a version in its name
+};
+
+std::vector<LibraryFamily> LibraryFamilies() {
+  std::vector<LibraryFamily> families;
+  for (absl::string_view pin : absl::StrSplit(CROSSCHECK_LIBRARY_ENGINES, ',', absl::SkipEmpty())) {
+    const std::pair<std::string, std::string> words = absl::StrSplit(pin, ' ');
+    families.push_back({words.first, words.second});
+  }
+  return families;
 }
 
-std::string LibraryFile(const std::string& family, const std::string& version) {
-  return absl::StrCat("libcrosscheck_", family, version.empty() ? "" : "_", version, ".so");
+const LibraryFamily* FindFamily(const std::vector<LibraryFamily>& families,
+                                const std::string& name) {
+  const auto found = std::find_if(families.begin(), families.end(),
+                                  [&](const LibraryFamily& f) { return f.name == name; });
+  return found == families.end() ? nullptr : &*found;
+}
+
+std::string LibraryFile(const LibraryFamily& family, const std::string& version) {
+  const bool is_default = version.empty() || version == family.version;
+  return absl::StrCat("libcrosscheck_", family.name, is_default ? "" : "_",
+                      is_default ? "" : version, ".so");
 }
 
 // lib/ beside this executable or beside its folder (test programs, an installed prefix); "" when it
@@ -53,7 +72,7 @@ std::string FindLibrary(const std::string& file) {
 
 std::string BuildHint(const std::string& family) {
   return absl::StrCat(
-      "install cargo 1.93 or newer (https://rustup.rs), configure again and build: cmake --build "
+      "install cargo 1.93 or newer, configure again and build: cmake --build "
       "--preset release --target crosscheck_",
       family);
 }
@@ -81,8 +100,9 @@ absl::Status UnknownEngine(std::string_view text) {
                                           ", a path to a library, or cmd:PROGRAM"));
 }
 
-absl::StatusOr<std::unique_ptr<Engine>> OpenLibraryFamily(const EngineName& name) {
-  const std::string file = LibraryFile(name.family, name.version);
+absl::StatusOr<std::unique_ptr<Engine>> OpenLibraryFamily(const LibraryFamily& family,
+                                                          const EngineName& name) {
+  const std::string file = LibraryFile(family, name.version);
   const std::string path = FindLibrary(file);
   if (path.empty()) {
     return absl::NotFoundError(absl::StrCat("engine ", name.text, " is not built (no lib/", file,
@@ -141,9 +161,10 @@ absl::StatusOr<EngineName> ParseEngineName(std::string_view text) {
 std::vector<EngineInfo> ListEngines() {
   std::vector<EngineInfo> engines;
   const std::vector<std::string> extensions = {"core", "model/1", "session/1", "generate/1"};
-  for (const std::string& family : LibraryFamilies()) {
+  for (const LibraryFamily& family : LibraryFamilies()) {
     const bool available = !FindLibrary(LibraryFile(family, "")).empty();
-    engines.push_back({family, "", extensions, available, available ? "" : BuildHint(family)});
+    engines.push_back({family.name, family.version, extensions, available,
+                       available ? "" : BuildHint(family.name)});
   }
   for (EngineInfo& reference : References()) engines.push_back(std::move(reference));
   for (const std::string_view fault : FaultNames()) {
@@ -160,9 +181,9 @@ absl::StatusOr<std::unique_ptr<Engine>> OpenInProcess(std::string_view text) {
         absl::StrCat(name->text, ": a program runs in its own process only"));
   }
   if (IsPath(text)) return OpenLibraryEngine(name->text, Json::object());
-  const std::vector<std::string> families = LibraryFamilies();
-  if (std::find(families.begin(), families.end(), name->family) != families.end()) {
-    return OpenLibraryFamily(*name);
+  const std::vector<LibraryFamily> families = LibraryFamilies();
+  if (const LibraryFamily* family = FindFamily(families, name->family)) {
+    return OpenLibraryFamily(*family, *name);
   }
   if (!name->version.empty()) return UnknownEngine(text);
   if (name->family != "faulty") return OpenReference(*name);
