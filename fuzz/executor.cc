@@ -76,8 +76,8 @@ struct LoadedModel {
 
 class RunExecutor : public Executor {
  public:
-  RunExecutor(ExecutorOptions options, EngineName name, std::unique_ptr<ScratchFolder> scratch,
-              std::unique_ptr<HostClient> host)
+  RunExecutor(ExecutorOptions options, const EngineName& name,
+              std::unique_ptr<ScratchFolder> scratch, std::unique_ptr<HostClient> host)
       : options_(std::move(options)),
         family_(name.family),
         itself_(TargetOfEngineName(name)),
@@ -103,7 +103,9 @@ class RunExecutor : public Executor {
   }
 
   bool IsEngineItself(const Run& run) const {
-    return run.role != Role::kEngine && TargetOf(run.role, run.variant) == itself_;
+    // On nudged weights it computes another function, so that its answer does not vouch for itself.
+    const bool nudged = run.model != nullptr && run.model->weights.nudge != 0;
+    return run.role != Role::kEngine && !nudged && TargetOf(run.role, run.variant) == itself_;
   }
 
   Reply Perform(const Run& run, Message& request) {
@@ -292,8 +294,7 @@ absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(const ExecutorOptions
                          .memory_limit_bytes = options.memory_limit_bytes,
                          .scratch_folder = (*scratch)->path()});
   if (!host.ok()) return host.status();
-  return std::make_unique<RunExecutor>(options, *std::move(name), *std::move(scratch),
-                                       *std::move(host));
+  return std::make_unique<RunExecutor>(options, *name, *std::move(scratch), *std::move(host));
 }
 
 std::vector<std::string> MissingExtensions(const Property& property, const Json& hello) {

@@ -26,7 +26,7 @@ constexpr size_t kFp32References = 4;  // libtorch, then the perturbed variants
 // Samples of one bucket, one entry for each case; float is precise enough for a quantile.
 struct Samples {
   std::array<std::array<std::vector<float>, kMetricCount>, kFp32References> error;
-  std::vector<float> luck, fp64, fp64_luck;
+  std::vector<float> fp64;
   std::array<int64_t, kFp32References> exceeds{};
   int64_t cases = 0, torch_cases = 0;
 };
@@ -39,31 +39,9 @@ struct CaseErrors {
   double largest = 0;
 };
 
-void AddLuck(const CaseErrors& errors, Samples& samples) {
-  double floor = kFloorUlps * Ulp(DType::kF32, errors.largest);
-  for (size_t j = 0; j < kFp32References; ++j) {
-    if (!errors.fp32[j]) continue;
-    double worst = 0;
-    for (size_t metric = 0; metric < kMetricCount; ++metric) {
-      double others = floor;
-      for (size_t k = 0; k < kFp32References; ++k) {
-        if (k != j && errors.fp32[k]) others = std::max(others, (*errors.fp32[k])[metric]);
-      }
-      worst = std::max(worst, ((*errors.fp32[j])[metric] - floor) / others);
-    }
-    samples.luck.push_back(static_cast<float>(worst));
-  }
-}
-
 void AddFp64(const CaseErrors& errors, Samples& samples) {
-  constexpr size_t kPlain = Index(Metric::kLinf);
   constexpr size_t kSpread = Index(Metric::kCentredRms);
-  double floor32 = kFloorUlps * Ulp(DType::kF32, errors.largest), others = floor32;
-  for (size_t k = 1; k < kFp32References; ++k) others = std::max(others, (*errors.fp32[k])[kPlain]);
-  double floor64 = kFloorUlps * Ulp(DType::kF64, errors.largest);
   samples.fp64.push_back(static_cast<float>(*errors.fp64 / errors.largest));
-  samples.fp64_luck.push_back(
-      static_cast<float>(std::max(0.0, *errors.fp64 - floor64) / (others * kFp64OverFp32)));
   for (size_t k = 1; k < kFp32References; ++k) {
     samples.exceeds[k] += (*errors.fp32[k])[kSpread] > 2 * (*errors.fp32[0])[kSpread] ? 1 : 0;
   }
@@ -78,7 +56,6 @@ void AddCase(const CaseErrors& errors, Samples& samples) {
           static_cast<float>((*errors.fp32[k])[metric] / errors.largest));
     }
   }
-  AddLuck(errors, samples);
   if (errors.fp64) AddFp64(errors, samples);
   ++samples.cases;
 }
@@ -139,9 +116,7 @@ BucketBounds Summarise(Samples& samples) {
       bounds.h[metric] = std::max(bounds.h[metric], Quantile(reference[metric], kTail));
     }
   }
-  bounds.luck = std::max(1.0, Quantile(samples.luck, kTail));
   bounds.fp64_spread = std::min(kLargestFp64Spread, Quantile(samples.fp64, kTail));
-  bounds.fp64_luck = std::max(1.0, Quantile(samples.fp64_luck, kTail));
   int64_t exceeds = *std::max_element(samples.exceeds.begin(), samples.exceeds.end());
   if (samples.torch_cases > 0) {
     bounds.exceed_rate = static_cast<double>(exceeds) / static_cast<double>(samples.torch_cases);
@@ -220,7 +195,7 @@ absl::StatusOr<ErrorBoundTable> Calibrate(const CalibrateOptions& options) {
                       absl::StrCat("seed ", options.seed, ", ", options.cases_per_bucket,
                                    " cases for each bucket, ", options.torch_cases_per_bucket,
                                    " of them with libtorch"),
-                      "quantiles: typical 0.75; h, luck, fp64_spread and fp64_luck 0.999"};
+                      "quantiles: typical 0.75; h and fp64_spread 0.999"};
   table.provenance.insert(table.provenance.end(), options.provenance.begin(),
                           options.provenance.end());
   for (auto& [key, of_bucket] : *samples) table.Set(key, Summarise(of_bucket));

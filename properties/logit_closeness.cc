@@ -12,10 +12,13 @@ enum Observation : size_t { kEngineRun, kExactRun, kFirstReference };
 
 std::vector<Run> Plan(const Case& erased) {
   const auto& c = erased.As<ModelRunCase>();
-  Run engine{.role = Role::kEngine, .model = c.model, .request = LogitsRequest(c, c.path)};
-  std::vector<Run> plan = {engine,
-                           {.role = Role::kExact, .model = c.model, .request = ExactRequest(c)}};
-  AppendReferences(plan, engine);
+  std::vector<Run> plan = {
+      {.role = Role::kEngine, .model = c.model, .request = LogitsRequest(c, c.path)},
+      {.role = Role::kExact, .model = c.model, .request = ExactRequest(c)}};
+  AppendReferences(plan, c.model, [erased](Observations&) {
+    const auto& run = erased.As<ModelRunCase>();
+    return LogitsRequest(run, run.path);
+  });
   return plan;
 }
 
@@ -41,8 +44,7 @@ Verdict Judge(const Case& erased, Observations& observations) {
                        "the exact model: " + exact.status().ToString());
   }
   if (auto verdict = JudgeNonfinite(*exact, *engine, stage)) return *verdict;
-  return JudgeTolerance({c, c.path, *exact, *engine}, ReferencesFrom(kFirstReference),
-                        observations);
+  return JudgeTolerance({c, c.path, *exact, *engine}, kFirstReference, observations);
 }
 
 }  // namespace

@@ -15,8 +15,7 @@
 namespace crosscheck {
 namespace {
 
-constexpr int kPerturbedVariants = 3;
-constexpr size_t kRunsOfAPath = 1 + kPerturbedVariants;  // libtorch in fp64 first
+constexpr size_t kRunsOfAPath = 1 + kReferenceRuns;  // libtorch in fp64 first
 
 // Every case compares a prefill over all positions; session cases compare their chunks and steps as
 // well.
@@ -34,12 +33,9 @@ std::vector<Run> Plan(const Case& erased) {
                     .variant = static_cast<int>(TorchPrecision::kFp64),
                     .model = c.model,
                     .request = LogitsRequest(c, path)});
-    for (int variant = 1; variant <= kPerturbedVariants; ++variant) {
-      plan.push_back({.role = Role::kPerturbed,
-                      .variant = variant,
-                      .model = c.model,
-                      .request = LogitsRequest(c, path)});
-    }
+    AppendReferences(plan, c.model, [erased, path](Observations&) {
+      return LogitsRequest(erased.As<ModelRunCase>(), path);
+    });
   }
   return plan;
 }
@@ -61,16 +57,15 @@ Allowed FromTable(const BucketBounds* bucket, double largest) {
 
 // Adds what the fp32 references of the case show, one by one, until `error` is within the bound.
 std::optional<Verdict> Widen(const JudgedRows& rows, size_t first, Observations& observations,
-                             const BucketBounds* bucket, double largest, double error,
-                             Allowed& allowed) {
+                             double largest, double error, Allowed& allowed) {
   double rounding = kFloorUlps * Ulp(DType::kF64, largest);
   double worst = kFloorUlps * Ulp(DType::kF32, largest);
-  for (int k = 1; bucket != nullptr && k <= kPerturbedVariants && error > allowed.bound; ++k) {
+  for (const ReferenceRun& run : ReferencesFrom(first + 1)) {
+    if (error <= allowed.bound) break;
     Distances fp32;
-    ReferenceRun run{first + k, kExactVariantNames[k]};
     if (auto failed = MeasureReference(rows, run, observations, fp32)) return failed;
     worst = std::max(worst, fp32[Index(Metric::kLinf)]);
-    double shown = kReferenceMultiplier * bucket->fp64_luck * worst * kFp64OverFp32 + rounding;
+    double shown = kReferenceMultiplier * kLuck * worst * kFp64OverFp32 + rounding;
     allowed.explained = std::max(allowed.explained, shown);
     allowed.bound = std::min(kLargestFp64Spread * largest, allowed.explained);
   }
@@ -105,7 +100,7 @@ std::optional<Verdict> JudgePath(const ModelRunCase& c, ModelPath path, const Lo
   const double floor_bound = FromTable(bucket, largest).bound;
   Allowed allowed = FromTable(bucket, largest);
   JudgedRows rows{c, path, exact, *torch};
-  auto failed = Widen(rows, first, observations, bucket, largest, error, allowed);
+  auto failed = Widen(rows, first, observations, largest, error, allowed);
   if (failed) return failed;
   if (error > allowed.bound && error <= allowed.explained) {
     return MakeVerdict(VerdictKind::kUnsupported, stage, ErrorClass::kNone,

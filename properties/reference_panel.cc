@@ -22,10 +22,10 @@ absl::StatusOr<std::unique_ptr<ReferencePanel>> ReferencePanel::Open() {
   return panel;
 }
 
-absl::Status ReferencePanel::Load(Seat& seat, const ModelRunCase& c) {
-  if (recipe_ == nullptr || (recipe_ != c.model && !(*recipe_ == *c.model))) {
-    model_ = std::make_shared<const Model>(GenerateModel(*c.model));
-    recipe_ = c.model;
+absl::Status ReferencePanel::Load(Seat& seat, const std::shared_ptr<const ModelRecipe>& recipe) {
+  if (recipe_ == nullptr || (recipe_ != recipe && !(*recipe_ == *recipe))) {
+    model_ = std::make_shared<const Model>(GenerateModel(*recipe));
+    recipe_ = recipe;
   }
   if (seat.recipe == recipe_) return absl::OkStatus();
   if (!seat.model.empty()) seat.engine->UnloadModel(seat.model);
@@ -37,9 +37,10 @@ absl::Status ReferencePanel::Load(Seat& seat, const ModelRunCase& c) {
   return absl::OkStatus();
 }
 
-Reply ReferencePanel::Call(Member member, const ModelRunCase& c, Message request) {
+Reply ReferencePanel::Call(Member member, const std::shared_ptr<const ModelRecipe>& recipe,
+                           Message request) {
   Seat& seat = seats_[member];
-  if (absl::Status status = Load(seat, c); !status.ok()) {
+  if (absl::Status status = Load(seat, recipe); !status.ok()) {
     return FailedReply(FailureKind::kInternal, std::string(status.message()));
   }
   request.head["model"] = seat.model;
@@ -49,7 +50,7 @@ Reply ReferencePanel::Call(Member member, const ModelRunCase& c, Message request
 absl::StatusOr<LogitsAnswer> ReferencePanel::Answer(Member member, const ModelRunCase& c,
                                                     ModelPath path) {
   bool exact = member == kExact;
-  Reply reply = Call(member, c, exact ? ExactRequest(c) : LogitsRequest(c, path));
+  Reply reply = Call(member, c.model, exact ? ExactRequest(c) : LogitsRequest(c, path));
   if (!reply.ok()) return absl::InternalError(reply.failure->message);
   return exact ? ReadExact(reply.message, c) : ReadLogits(reply.message, c, path);
 }
@@ -73,21 +74,23 @@ ReferencePanel::Member MemberOf(const Run& run, ReferencePanel::Member engine) {
 
 }  // namespace
 
-PanelObservations::PanelObservations(const ModelRunCase& c, std::vector<Run> plan,
-                                     ReferencePanel::Member engine, ReferencePanel& panel)
-    : case_(c), plan_(std::move(plan)), engine_(engine), panel_(panel), replies_(plan_.size()) {}
+PanelObservations::PanelObservations(std::vector<Run> plan, ReferencePanel::Member engine,
+                                     ReferencePanel& panel)
+    : plan_(std::move(plan)), engine_(engine), panel_(panel), replies_(plan_.size()) {}
 
 const Reply& PanelObservations::operator[](size_t i) {
   if (!replies_[i]) {
     const Run& run = plan_[i];
     Message request = run.derive ? run.derive(*this) : run.request;
-    replies_[i] = panel_.Call(MemberOf(run, engine_), case_, std::move(request));
+    replies_[i] = panel_.Call(MemberOf(run, engine_), run.model, std::move(request));
   }
   return *replies_[i];
 }
 
 bool PanelObservations::Available(size_t i) const {
-  return plan_[i].role == Role::kEngine || MemberOf(plan_[i], engine_) != engine_;
+  const Run& run = plan_[i];
+  bool nudged = run.model != nullptr && run.model->weights.nudge != 0;
+  return run.role == Role::kEngine || nudged || MemberOf(run, engine_) != engine_;
 }
 
 }  // namespace crosscheck

@@ -26,8 +26,7 @@ class ReferencePanel {
 
   static absl::StatusOr<std::unique_ptr<ReferencePanel>> Open();
 
-  // The member's answer to a request on the case's model.
-  Reply Call(Member member, const ModelRunCase& c, Message request);
+  Reply Call(Member member, const std::shared_ptr<const ModelRecipe>& recipe, Message request);
   // The member's logits on the path; the exact model answers all positions whatever the path. An
   // error is a failure of a reference or of its answer.
   absl::StatusOr<LogitsAnswer> Answer(Member member, const ModelRunCase& c, ModelPath path);
@@ -38,7 +37,7 @@ class ReferencePanel {
     std::string model;  // loaded id, or ""
     std::shared_ptr<const ModelRecipe> recipe;
   };
-  absl::Status Load(Seat& seat, const ModelRunCase& c);
+  absl::Status Load(Seat& seat, const std::shared_ptr<const ModelRecipe>& recipe);
 
   std::vector<Seat> seats_;
   std::shared_ptr<const Model> model_;  // of `recipe_`
@@ -49,8 +48,7 @@ class ReferencePanel {
 // run, that member is not available as a reference.
 class PanelObservations : public Observations {
  public:
-  PanelObservations(const ModelRunCase& c, std::vector<Run> plan, ReferencePanel::Member engine,
-                    ReferencePanel& panel);
+  PanelObservations(std::vector<Run> plan, ReferencePanel::Member engine, ReferencePanel& panel);
   const Reply& operator[](size_t i) override;
   bool Available(size_t i) const override;
   bool Wanted(size_t i) const override { return i == wanted_; }
@@ -60,7 +58,6 @@ class PanelObservations : public Observations {
   void Replace(size_t i, Reply reply) { replies_[i] = std::move(reply); }
 
  private:
-  const ModelRunCase& case_;
   const std::vector<Run> plan_;
   const ReferencePanel::Member engine_;
   ReferencePanel& panel_;

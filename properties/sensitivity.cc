@@ -81,7 +81,7 @@ absl::StatusOr<CaseDetections> PlantAll(const ModelRunCase& c, uint64_t seed,
                                         ReferencePanel& panel) {
   const Property& property = *FindProperty("logit_closeness");
   Case erased(ModelRunSubject(), c);
-  PanelObservations observations(c, property.plan(erased), ReferencePanel::kTorch, panel);
+  PanelObservations observations(property.plan(erased), ReferencePanel::kTorch, panel);
   const Reply clean = observations[kEngineRun];
   if (!clean.ok()) return absl::InternalError(clean.failure->message);
   absl::StatusOr<double> unit = ReferenceError(c, panel);

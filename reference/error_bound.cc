@@ -23,17 +23,16 @@ std::string HeaderLine() {
   std::string line = "family\tpath\tlayers\ttokens\tstyle\tcases\ttorch_cases";
   for (std::string_view metric : kMetricNames) absl::StrAppend(&line, "\ttypical_", View(metric));
   for (std::string_view metric : kMetricNames) absl::StrAppend(&line, "\th_", View(metric));
-  return line + "\tluck\tfp64_spread\tfp64_luck\texceed_rate";
+  return line + "\tfp64_spread\texceed_rate";
 }
 
 // The numbers of a bucket in the order of the header line.
 template <class Bounds>
 auto NumbersOf(Bounds& bounds) {
-  std::vector<decltype(&bounds.luck)> numbers;
+  std::vector<decltype(&bounds.fp64_spread)> numbers;
   for (auto& value : bounds.typical) numbers.push_back(&value);
   for (auto& value : bounds.h) numbers.push_back(&value);
-  numbers.insert(numbers.end(),
-                 {&bounds.luck, &bounds.fp64_spread, &bounds.fp64_luck, &bounds.exceed_rate});
+  numbers.insert(numbers.end(), {&bounds.fp64_spread, &bounds.exceed_rate});
   return numbers;
 }
 
@@ -162,11 +161,7 @@ const ErrorBoundTable& CommittedErrorBounds() {
 ErrorBound::ErrorBound(const BucketBounds* bucket, double largest_exact, DType stored)
     : floor_(kFloorUlps * Ulp(stored, largest_exact)) {
   if (bucket == nullptr) return;
-  luck_ = bucket->luck;
-  for (size_t i = 0; i < kMetricCount; ++i) {
-    typical_[i] = bucket->typical[i] * largest_exact;
-    h_[i] = bucket->h[i] * largest_exact;
-  }
+  for (size_t i = 0; i < kMetricCount; ++i) typical_[i] = bucket->typical[i] * largest_exact;
 }
 
 void ErrorBound::Widen(const Distances& reference) {
@@ -175,8 +170,7 @@ void ErrorBound::Widen(const Distances& reference) {
 
 double ErrorBound::Of(Metric metric) const {
   size_t i = Index(metric);
-  double expected = std::max({reference_[i], typical_[i], std::min(h_[i], luck_ * reference_[i])});
-  return kReferenceMultiplier * expected + floor_;
+  return kReferenceMultiplier * std::max(typical_[i], kLuck * reference_[i]) + floor_;
 }
 
 double ErrorBound::FloorOf(Metric metric) const {

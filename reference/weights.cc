@@ -222,11 +222,23 @@ absl::Span<const float> Model::Get(std::string_view name) const {
   std::abort();
 }
 
+// Zeros stay zero. The bits of finite floats of one sign are in the order of their magnitudes.
+static void Nudge(uint64_t key, std::vector<float>& values) {
+  for (float& value : values) {
+    key = MixBits(key);
+    if (value == 0) continue;
+    const int32_t step = static_cast<int32_t>(key % 3) - 1;
+    value = std::bit_cast<float>(std::bit_cast<int32_t>(value) + step);
+  }
+}
+
 Model GenerateModel(const ModelRecipe& recipe) {
   Model model{recipe.spec, recipe.weights.storage, Tensors(recipe.spec), {}};
   model.values.reserve(model.tensors.size());
   for (const TensorInfo& info : model.tensors) {
     model.values.push_back(TensorGenerator(recipe, info).Generate());
+    if (recipe.weights.nudge == 0) continue;
+    Nudge(MixBits(recipe.weights.nudge) ^ HashName(info.name), model.values.back());
   }
   return model;
 }

@@ -28,6 +28,10 @@ struct WeightRecipe {
   WeightStyle style = WeightStyle::kPlain;
   DType storage =
       DType::kF32;  // kF32, kBF16 or kF16: values are rounded to it, the checkpoint stores it
+  // Not 0: every weight is moved by -1, 0 or 1 units in its last place, a function of this number.
+  // What such a model answers in fp64 shows the conditioning of the case: it is off by about what
+  // fp32 rounding may do. Never part of a case, never given to an engine under test.
+  int nudge = 0;
   bool operator==(const WeightRecipe&) const = default;
 };
 

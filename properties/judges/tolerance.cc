@@ -87,20 +87,45 @@ std::string Explain(const JudgedRows& rows, const ErrorBound& bound, const Dista
 
 }  // namespace
 
-void AppendReferences(std::vector<Run>& plan, const Run& like) {
-  for (int k = 0; k < 4; ++k) {
-    Run run = like;
-    run.role = k == 0 ? Role::kTorch : Role::kPerturbed;
-    run.variant = k == 0 ? static_cast<int>(TorchPrecision::kFp32) : k;
-    plan.push_back(std::move(run));
+namespace {
+constexpr int kPerturbedVariants = 3;
+constexpr int kNudges = 4;
+static_assert(kReferenceRuns == 1 + kPerturbedVariants * (1 + kNudges));
+}  // namespace
+
+void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
+                      const std::function<Message(Observations&)>& derive) {
+  plan.push_back({.role = Role::kTorch,
+                  .variant = static_cast<int>(TorchPrecision::kFp32),
+                  .model = model,
+                  .request = {},
+                  .derive = derive});
+  for (int nudge = 0; nudge <= kNudges; ++nudge) {
+    std::shared_ptr<const ModelRecipe> nudged = model;
+    if (nudge != 0) {
+      auto copy = std::make_shared<ModelRecipe>(*model);
+      copy->weights.nudge = nudge;
+      nudged = std::move(copy);
+    }
+    for (int variant = 1; variant <= kPerturbedVariants; ++variant) {
+      plan.push_back({.role = Role::kPerturbed,
+                      .variant = variant,
+                      .model = nudged,
+                      .request = {},
+                      .derive = derive});
+    }
   }
 }
 
 std::vector<ReferenceRun> ReferencesFrom(size_t first) {
-  return {{first + 2, "exact:fp32-chunked-reversed"},
-          {first + 1, "exact:fp32"},
-          {first + 3, "exact:fp32-chunked-pairwise"},
-          {first, "torch:fp32"}};
+  std::vector<ReferenceRun> references = {{first + 2, "exact:fp32-chunked-reversed"},
+                                          {first + 1, "exact:fp32"},
+                                          {first + 3, "exact:fp32-chunked-pairwise"},
+                                          LibtorchFrom(first)};
+  for (size_t i = first + 4; i < first + kReferenceRuns; ++i) {
+    references.push_back({i, "exact in fp32 on nudged weights"});
+  }
+  return references;
 }
 
 BucketKey BucketOf(const ModelRunCase& c, ModelPath path) {
@@ -148,25 +173,24 @@ std::optional<Verdict> WidenUntil(const JudgedRows& rows, absl::Span<const Refer
   return std::nullopt;
 }
 
-Verdict JudgeTolerance(const JudgedRows& rows, absl::Span<const ReferenceRun> references,
-                       Observations& observations) {
+Verdict JudgeTolerance(const JudgedRows& rows, size_t first_reference, Observations& observations) {
   DistancePool pool = PoolDistances(rows.exact, rows.judged, rows.judged);
   Distances error = pool.Result();
   BucketKey key = BucketOf(rows.c, rows.path);
   ErrorBound bound(CommittedErrorBounds().Find(key), pool.largest_exact(), rows.judged.dtype);
   auto passes = [&] { return bound.Covers(error); };
-  if (auto failed = WidenUntil(rows, references, observations, bound, passes)) return *failed;
+  auto failed = WidenUntil(rows, ReferencesFrom(first_reference), observations, bound, passes);
+  if (failed) return *failed;
 
   Verdict verdict;
   verdict.signature.stage = PathName(rows.path);
   verdict.judged = pool.rows();
   verdict.bucket = key.ToString();
-  const ReferenceRun& torch = references.back();
+  const ReferenceRun torch = LibtorchFrom(first_reference);
   bool report = observations.Wanted(torch.observation) && observations.Available(torch.observation);
   Distances torch_error{};
-  if (report) {
-    if (auto failed = MeasureReference(rows, torch, observations, torch_error)) return *failed;
-  }
+  if (report) failed = MeasureReference(rows, torch, observations, torch_error);
+  if (failed) return *failed;
   for (Metric metric : kVerdictMetrics) {
     size_t i = Index(metric);
     verdict.measures.push_back({.metric = std::string(kMetricNames[i]),

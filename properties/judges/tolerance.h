@@ -3,6 +3,7 @@
 #define CROSSCHECK_PROPERTIES_JUDGES_TOLERANCE_H_
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -28,12 +29,17 @@ struct ReferenceRun {
   std::string_view name;
 };
 
-// Appends the runs of the fp32 references, all with one request: libtorch, then the perturbed
-// variants.
-void AppendReferences(std::vector<Run>& plan, const Run& like);
-// Those runs, the first of them being observation `first`, cheapest first and libtorch last. The
-// bound only grows, so the order in which they are consulted changes the work and never a verdict.
+// libtorch in fp32, three perturbed variants, and these on four nudges of the weights.
+inline constexpr size_t kReferenceRuns = 16;
+// Appends their runs, all with the request that `derive` makes when a judge looks at one.
+void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
+                      const std::function<Message(Observations&)>& derive);
+// Those runs, the first of them being observation `first`, in the order in which they are
+// consulted: cheapest first. The bound only grows, so the order changes the work and never a
+// verdict.
 std::vector<ReferenceRun> ReferencesFrom(size_t first);
+// Of those, libtorch.
+inline ReferenceRun LibtorchFrom(size_t first) { return {first, "torch:fp32"}; }
 
 BucketKey BucketOf(const ModelRunCase& c, ModelPath path);
 
@@ -48,10 +54,9 @@ std::optional<Verdict> WidenUntil(const JudgedRows& rows, absl::Span<const Refer
                                   Observations& observations, ErrorBound& bound,
                                   const std::function<bool()>& passes);
 
-// The whole judgement over ReferencesFrom(): PASS, or ENGINE_BUG/numeric with the worst place in
-// its message. Both answers are finite.
-Verdict JudgeTolerance(const JudgedRows& rows, absl::Span<const ReferenceRun> references,
-                       Observations& observations);
+// The whole judgement; the references start at observation `first_reference`: PASS, or
+// ENGINE_BUG/numeric with the worst place in its message. Both answers are finite.
+Verdict JudgeTolerance(const JudgedRows& rows, size_t first_reference, Observations& observations);
 
 }  // namespace crosscheck
 

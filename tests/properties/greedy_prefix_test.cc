@@ -7,8 +7,8 @@ namespace crosscheck {
 namespace {
 
 constexpr int kVocab = 4;
-// One prompt: observation 0 generates, then exact, four references, the engine's own logits.
-constexpr size_t kEngine = 0, kExact = 1, kTorch = 2, kOwnLogits = 6;
+// One prompt: observation 0 generates, then exact, sixteen references, the engine's own logits.
+constexpr size_t kEngine = 0, kExact = 1, kTorch = 2, kOwnLogits = 18;
 
 const Property& Greedy() { return *FindProperty("greedy_prefix"); }
 
@@ -49,7 +49,7 @@ class GreedyPrefixTest : public testing::Test {
 TEST_F(GreedyPrefixTest, PlanGeneratesGreedilyAndDerivesTheRestFromTheTokens) {
   run_.sequences.push_back(Sequence({2}, 0));
   std::vector<crosscheck::Run> plan = Greedy().plan(Case(ModelRunSubject(), run_));
-  ASSERT_EQ(plan.size(), 8u);
+  ASSERT_EQ(plan.size(), 20u);
   EXPECT_EQ(plan[0].request.head["op"], "generate");
   EXPECT_EQ(plan[0].request.head["max_tokens"], 3);
   EXPECT_EQ(plan[0].request.head["sampling"]["temperature"], 0);
@@ -60,14 +60,14 @@ TEST_F(GreedyPrefixTest, PlanGeneratesGreedilyAndDerivesTheRestFromTheTokens) {
   EXPECT_EQ(exact.head["path"], "readout");
   EXPECT_EQ(exact.head["sequences"][0]["ids"], Json({3, 1, 1, 2, 3}));
   EXPECT_EQ(exact.head["sequences"][1]["ids"], Json({2, 1, 2, 3}));
-  for (size_t i : {3, 6, 7}) {
+  for (size_t i : {3, 18, 19}) {
     Message session = plan[i].derive(seen_);
     EXPECT_EQ(session.head["path"], "session");
     EXPECT_EQ(session.head["sequences"][0]["chunks"], Json({2}));
   }
   EXPECT_EQ(plan[3].role, Role::kTorch);
-  EXPECT_EQ(plan[6].role, Role::kPerturbed);
-  EXPECT_EQ(plan[7].role, Role::kEngine);
+  EXPECT_EQ(plan[18].role, Role::kPerturbed);
+  EXPECT_EQ(plan[19].role, Role::kEngine);
 }
 
 TEST_F(GreedyPrefixTest, APromptThatFillsTheContextIsLeftOut) {
@@ -107,12 +107,12 @@ TEST_F(GreedyPrefixTest, AGapWithinTheErrorOfAReferenceIsACountedNearTie) {
   exact_.logits[3] = {0, 6 - 0.03, 1, 6};
   Generates({1, 2, 1});
   EXPECT_EQ(Judge().kind, VerdictKind::kEngineBug) << "no reference is as bad";
-  seen_.replies[kTorch] = Session(0.01);  // allowed: 2 * m * 0.01 = 0.04
+  seen_.replies[kTorch] = Session(0.004);  // allowed: 2 * 6 * 0.004
   Verdict verdict = Judge();
   EXPECT_EQ(verdict.kind, VerdictKind::kNearTie) << verdict.message;
   EXPECT_EQ(verdict.near_ties, 1);
   EXPECT_EQ(verdict.judged, 3);
-  seen_.replies[kTorch] = Session(0.01, 4);  // behind the last decision: no excuse
+  seen_.replies[kTorch] = Session(0.004, 4);  // behind the last decision: no excuse
   EXPECT_EQ(Judge().kind, VerdictKind::kEngineBug);
 }
 

@@ -11,7 +11,7 @@ namespace crosscheck {
 namespace {
 
 constexpr int kVocab = 5;
-constexpr size_t kEngine = 0, kExact = 1, kTorch = 2, kFp32 = 3;
+constexpr size_t kEngine = 0, kExact = 1, kTorch = 2, kFp32 = 3, kLastNudged = 17;
 
 const Property& Closeness() { return *FindProperty("logit_closeness"); }
 
@@ -48,17 +48,22 @@ TEST_F(LogitClosenessTest, PlanAsksEngineAndReferencesTheSameOnTheCasesPath) {
   run_.path = ModelPath::kSession;
   run_.sequences[0].chunks = {2};
   std::vector<crosscheck::Run> plan = Closeness().plan(Case(ModelRunSubject(), run_));
-  ASSERT_EQ(plan.size(), 6u);
+  ASSERT_EQ(plan.size(), 18u);
   EXPECT_EQ(plan[kExact].role, Role::kExact);
   EXPECT_EQ(plan[kExact].request.head["path"], "readout");
-  for (size_t i : {0, 2, 3, 4, 5}) {
-    EXPECT_EQ(plan[i].request.head["path"], "session");
-    EXPECT_EQ(plan[i].request.head["sequences"][0]["chunks"], Json({2}));
-    EXPECT_EQ(plan[i].request.head["sequences"][1]["ids"], Json({4, 1}));
+  for (size_t i : {0, 2, 3, 5, 17}) {
+    Message request = i == 0 ? plan[i].request : plan[i].derive(seen_);
+    EXPECT_EQ(request.head["path"], "session");
+    EXPECT_EQ(request.head["sequences"][0]["chunks"], Json({2}));
+    EXPECT_EQ(request.head["sequences"][1]["ids"], Json({4, 1}));
   }
   EXPECT_EQ(plan[kTorch].role, Role::kTorch);
   EXPECT_EQ(plan[5].role, Role::kPerturbed);
   EXPECT_EQ(plan[5].variant, 3);
+  EXPECT_EQ(plan[5].model->weights.nudge, 0);
+  EXPECT_EQ(plan[6].variant, 1);
+  EXPECT_EQ(plan[6].model->weights.nudge, 1);
+  EXPECT_EQ(plan[17].model->weights.nudge, 4);
 }
 
 TEST_F(LogitClosenessTest, PaddingGoesToTheEngineWithItsMaskAndNotToTheExactModel) {
@@ -86,8 +91,8 @@ TEST_F(LogitClosenessTest, PassesAnEqualAnswerAndLooksAtNoReference) {
   EXPECT_GT(verdict.measures[0].floor_bound, 0);
 }
 
-TEST_F(LogitClosenessTest, AnErrorWithinTwiceAReferenceErrorPasses) {
-  seen_.replies[kEngine] = Shifted(0.019);
+TEST_F(LogitClosenessTest, AnErrorWithinSixTimesAReferenceErrorPasses) {
+  seen_.replies[kEngine] = Shifted(0.055);
   seen_.replies[kTorch] = Shifted(0);
   seen_.replies[kFp32] = Shifted(0.01, 1, 0, 2);
   Verdict verdict = Judge();
@@ -96,9 +101,10 @@ TEST_F(LogitClosenessTest, AnErrorWithinTwiceAReferenceErrorPasses) {
   EXPECT_EQ(seen_.looks[kTorch], 0) << "cheapest first, and no more than needed";
 }
 
-TEST_F(LogitClosenessTest, AnErrorBeyondTwiceEveryReferenceErrorIsABugWithItsPlace) {
-  seen_.replies[kEngine] = Shifted(0.05);
+TEST_F(LogitClosenessTest, AnErrorBeyondSixTimesEveryReferenceErrorIsABugWithItsPlace) {
+  seen_.replies[kEngine] = Shifted(0.1);
   seen_.replies[kTorch] = Shifted(0.01, 1, 0, 2);
+  seen_.replies[kLastNudged] = Shifted(0.005, 0, 0, 1);
   Verdict verdict = Judge();
   EXPECT_EQ(verdict.kind, VerdictKind::kEngineBug);
   EXPECT_EQ(verdict.signature.stage, "readout");
@@ -110,8 +116,15 @@ TEST_F(LogitClosenessTest, AnErrorBeyondTwiceEveryReferenceErrorIsABugWithItsPla
   EXPECT_EQ(verdict.measures.back().metric, "nll");
 }
 
+TEST_F(LogitClosenessTest, AReferenceOnNudgedWeightsShowsTheConditioningOfTheCase) {
+  seen_.replies[kEngine] = Shifted(0.1);
+  seen_.replies[kTorch] = Shifted(0.01, 1, 0, 2);
+  seen_.replies[kLastNudged] = Shifted(0.02, 0, 0, 1);
+  EXPECT_EQ(Judge().kind, VerdictKind::kPass);
+}
+
 TEST_F(LogitClosenessTest, AFindingLessThanOneAndAHalfBoundsBeyondIsMarginal) {
-  seen_.replies[kEngine] = Shifted(0.025);
+  seen_.replies[kEngine] = Shifted(0.07);
   seen_.replies[kTorch] = Shifted(0.01);
   Verdict verdict = Judge();
   EXPECT_EQ(verdict.kind, VerdictKind::kEngineBug);

@@ -10,7 +10,7 @@
 namespace crosscheck {
 namespace {
 
-constexpr size_t kExact = 0, kReadout = 1, kSession = 5;  // three fp32 variants follow each
+constexpr size_t kExact = 0, kReadout = 1, kSession = 18;  // sixteen references follow each
 
 class ReferenceAgreementTest : public testing::Test {
  protected:
@@ -29,7 +29,7 @@ class ReferenceAgreementTest : public testing::Test {
   }
   Verdict Judge(double readout_error, double session_error, double fp32_error = 0) {
     Json counters = {{"readout", 2}, {"prefill", 1}, {"step", 1}};
-    for (size_t i = 1; i <= 3; ++i) {
+    for (size_t i = 1; i <= kReferenceRuns; ++i) {
       seen_.replies[kReadout + i] = seen_.replies[kSession + i] = Shifted(fp32_error, counters);
     }
     seen_.replies[kExact] = LogitsReply<double>({rows_}, {{"readout", 2}});
@@ -46,13 +46,13 @@ TEST_F(ReferenceAgreementTest, PlanNeedsNoEngineAndRunsFp64) {
   const Property& property = *FindProperty("reference_agreement");
   EXPECT_TRUE(property.needs.empty());
   std::vector<crosscheck::Run> plan = property.plan(Case(ModelRunSubject(), run_));
-  ASSERT_EQ(plan.size(), 9u);
-  EXPECT_EQ(plan[kReadout + 3].role, Role::kPerturbed);
-  EXPECT_EQ(plan[kReadout + 3].variant, 3);
+  ASSERT_EQ(plan.size(), 35u);
+  EXPECT_EQ(plan[kReadout + 4].role, Role::kPerturbed);
+  EXPECT_EQ(plan[kReadout + 4].variant, 3);
   EXPECT_EQ(plan[kReadout].variant, static_cast<int>(TorchPrecision::kFp64));
   EXPECT_EQ(plan[kSession].request.head["path"], "session");
   run_.path = ModelPath::kPrompt;
-  EXPECT_EQ(property.plan(Case(ModelRunSubject(), run_)).size(), 5u);
+  EXPECT_EQ(property.plan(Case(ModelRunSubject(), run_)).size(), 18u);
 }
 
 TEST_F(ReferenceAgreementTest, RoundingPassesOnBothPaths) {

@@ -228,6 +228,27 @@ TEST(WeightsTest, EveryStyleAndStorageIsFinite) {
   }
 }
 
+TEST(WeightsTest, ANudgeMovesWeightsByAtMostOneUnitInTheLastPlace) {
+  ModelRecipe recipe = Recipe(WeightStyle::kTiny);
+  const Model plain = GenerateModel(recipe);
+  recipe.weights.nudge = 1;
+  const Model nudged = GenerateModel(recipe), again = GenerateModel(recipe);
+  recipe.weights.nudge = 2;
+  const Model other = GenerateModel(recipe);
+  EXPECT_EQ(nudged.values, again.values);
+  EXPECT_NE(nudged.values, other.values);
+  int64_t moved = 0, weights = 0;
+  for (size_t i = 0; i < plain.values.size(); ++i) {
+    for (size_t k = 0; k < plain.values[i].size(); ++k, ++weights) {
+      const float before = plain.values[i][k], after = nudged.values[i][k];
+      EXPECT_LE(after, std::nextafter(before, HUGE_VALF));
+      EXPECT_GE(after, std::nextafter(before, -HUGE_VALF));
+      moved += before != after;
+    }
+  }
+  EXPECT_GT(moved, weights / 2);
+}
+
 TEST(WeightsTest, TiedModelsAnswerLmHeadWithTheEmbedding) {
   const Model model = GenerateModel(Recipe(WeightStyle::kPlain, DType::kF32, true));
   EXPECT_EQ(model.Get("lm_head.weight").data(), model.Get("embed_tokens.weight").data());
