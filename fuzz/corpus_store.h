@@ -1,7 +1,7 @@
 // Regression files: a case as text behind a header that says how it was found.
 //
-// Layout: <root>/<property>/<signature with '.'>.case. One file per signature: a smaller case of the same engine replaces a
-// larger one; after `---` stands the text that the subject prints.
+// Layout: <root>/<property>/<signature with '.'>.case. One file per signature: a smaller case of
+// the same engine replaces a larger one; after `---` stands the text that the subject prints.
 //
 // Example of a file:
 //   # crosscheck case 1
@@ -33,7 +33,7 @@ namespace crosscheck {
 struct CorpusEntry {
   Case value;
   Signature signature;
-  std::string engine;              // full name with which it was found
+  std::string engine;  // full name with which it was found
   VerdictKind verdict = VerdictKind::kEngineBug;
   bool marginal = false;
   uint64_t seed = 0;
@@ -43,7 +43,8 @@ struct CorpusEntry {
 };
 
 std::string PrintEntry(const CorpusEntry& entry);
-absl::StatusOr<CorpusEntry> ParseEntry(std::string_view text, std::string_view file_name);   // errors: file:line:column
+absl::StatusOr<CorpusEntry> ParseEntry(std::string_view text,
+                                       std::string_view file_name);  // errors: file:line:column
 absl::StatusOr<CorpusEntry> ReadEntry(const std::string& path);
 // Writes <root>/<property>/<signature>.case atomically and returns its path.
 absl::StatusOr<std::string> WriteEntry(const std::string& root, const CorpusEntry& entry);

@@ -1,4 +1,5 @@
-// What the generator must have reached: shares of labelled cases below which a run is a harness error (judging.md 9.5).
+// What the generator must have reached: shares of labelled cases below which a run is a harness
+// error (judging.md 9.5).
 #ifndef CROSSCHECK_FUZZ_COVERAGE_QUOTAS_H_
 #define CROSSCHECK_FUZZ_COVERAGE_QUOTAS_H_
 
@@ -18,10 +19,12 @@ struct CoverageQuota {
 };
 absl::Span<const CoverageQuota> CoverageQuotas();
 
-// One line for each quota of the subject that is violated beyond chance: the share is more than four standard errors below
-// the quota, counting one independent draw per `cases_per_model` cases. Below 1,000 cases nothing is checked.
-std::vector<std::string> ViolatedQuotas(std::string_view subject, const std::map<std::string, int64_t>& labels,
-                                        int64_t cases, int cases_per_model);
+// One line for each quota of the subject that is violated beyond chance: the share is more than
+// four standard errors below the quota, counting one independent draw per `cases_per_model` cases.
+// Below 1,000 cases nothing is checked.
+std::vector<std::string> ViolatedQuotas(std::string_view subject,
+                                        const std::map<std::string, int64_t>& labels, int64_t cases,
+                                        int cases_per_model);
 
 }  // namespace crosscheck
 

@@ -1,7 +1,9 @@
-// corpus/known_issues.txt: defects that are understood, each with the field conditions under which it shows (design 6).
+// corpus/known_issues.txt: defects that are understood, each with the field conditions under which
+// it shows (design 6).
 //
-// Line: signature | engine | when <field conditions> | until <engine version> | link or explanation | case file
-// `when` joins comparisons with "and": `model.layers > 30 and path = readout`; `when always` has no condition.
+// Line: signature | engine | when <field conditions> | until <engine version> | link or explanation
+// | case file `when` joins comparisons with "and": `model.layers > 30 and path = readout`; `when
+// always` has no condition.
 #ifndef CROSSCHECK_FUZZ_KNOWN_ISSUES_H_
 #define CROSSCHECK_FUZZ_KNOWN_ISSUES_H_
 
@@ -16,23 +18,26 @@
 namespace crosscheck {
 
 struct FieldCondition {
-  std::string field, comparison, value;    // comparison: = != < <= > >=
+  std::string field, comparison, value;  // comparison: = != < <= > >=
 };
 
 struct KnownIssue {
   Signature signature;
-  std::string engine;                      // family, or family@version
+  std::string engine;  // family, or family@version
   std::vector<FieldCondition> when;
-  std::string until;                       // engine version in which it is fixed, or ""
+  std::string until;  // engine version in which it is fixed, or ""
   std::string explanation;
-  std::string case_file;                   // relative to the corpus folder
+  std::string case_file;  // relative to the corpus folder
   int line = 0;
 
-  bool Matches(const Signature& found, std::string_view engine_name, std::string_view engine_version, const Case& c) const;
+  bool Matches(const Signature& found, std::string_view engine_name,
+               std::string_view engine_version, const Case& c) const;
 };
 
-absl::StatusOr<std::vector<KnownIssue>> ParseKnownIssues(std::string_view text, std::string_view file_name);
-absl::StatusOr<std::vector<KnownIssue>> ReadKnownIssues(const std::string& path);   // a missing file is an empty list
+absl::StatusOr<std::vector<KnownIssue>> ParseKnownIssues(std::string_view text,
+                                                         std::string_view file_name);
+absl::StatusOr<std::vector<KnownIssue>> ReadKnownIssues(
+    const std::string& path);  // a missing file is an empty list
 
 }  // namespace crosscheck
 

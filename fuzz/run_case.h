@@ -7,8 +7,8 @@
 
 namespace crosscheck {
 
-// Fills signature.property and signature.engine_family, turns missing extensions into UNSUPPORTED and a PASS that judged
-// nothing into UNSUPPORTED, and never throws.
+// Fills signature.property and signature.engine_family, turns missing extensions into UNSUPPORTED
+// and a PASS that judged nothing into UNSUPPORTED, and never throws.
 Verdict RunCase(const Property& property, const Case& c, Executor& executor);
 
 }  // namespace crosscheck

@@ -1,8 +1,10 @@
-// The fixed sequence of cases of `crosscheck smoke`: drawn by (seed, index), run by several workers, merged in order.
+// The fixed sequence of cases of `crosscheck smoke`: drawn by (seed, index), run by several
+// workers, merged in order.
 //
-// Case i belongs to property i mod P. Groups of successive cases share one model, and a group is run by one worker, so that
-// a model is loaded once. Results are merged in the order of the sequence: a report does not depend on the number of
-// workers. A time limit or an interruption only cuts the sequence (SmokeReport::complete).
+// Case i belongs to property i mod P. Groups of successive cases share one model, and a group is
+// run by one worker, so that a model is loaded once. Results are merged in the order of the
+// sequence: a report does not depend on the number of workers. A time limit or an interruption only
+// cuts the sequence (SmokeReport::complete).
 #ifndef CROSSCHECK_FUZZ_SMOKE_H_
 #define CROSSCHECK_FUZZ_SMOKE_H_
 
@@ -22,20 +24,21 @@
 namespace crosscheck {
 
 struct SmokeOptions {
-  ExecutorOptions executor;                      // engine under test, deadline, use of references
-  std::vector<const Property*> properties;       // empty: all
+  ExecutorOptions executor;                 // engine under test, deadline, use of references
+  std::vector<const Property*> properties;  // empty: all
   uint64_t seed = 1;
-  int64_t cases = 15000;                         // of all properties together
-  double max_seconds = 0;                        // wall clock of the sequence; 0: none
+  int64_t cases = 15000;   // of all properties together
+  double max_seconds = 0;  // wall clock of the sequence; 0: none
   int jobs = 2;
   int cases_per_model = 16;
-  std::vector<std::string> regressions;          // case files that run first
+  std::vector<std::string> regressions;  // case files that run first
   std::vector<KnownIssue> known_issues;
-  std::string out;                               // where findings are written; empty: nowhere
-  std::string build;                             // written into findings
-  MinimiseOptions minimise;                      // for each finding
+  std::string out;           // where findings are written; empty: nowhere
+  std::string build;         // written into findings
+  MinimiseOptions minimise;  // for each finding
   const std::atomic<bool>* interrupted = nullptr;
-  std::function<void(int64_t done, int64_t total, int64_t findings)> progress;   // after each group, one at a time
+  std::function<void(int64_t done, int64_t total, int64_t findings)>
+      progress;  // after each group, one at a time
 };
 
 // Error divided by bound over the passed and failed cases of one path and metric.
@@ -47,14 +50,14 @@ struct ErrorRatios {
 
 struct PropertyReport {
   std::string name;
-  int64_t cases = 0;                             // run; the sum of the following five and of near ties
-  int64_t judged = 0;                            // cases with a verdict other than UNSUPPORTED and SETUP_ERROR
+  int64_t cases = 0;   // run; the sum of the following five and of near ties
+  int64_t judged = 0;  // cases with a verdict other than UNSUPPORTED and SETUP_ERROR
   int64_t passed = 0;
-  int64_t near_ties = 0;                         // cases whose verdict is NEAR_TIE
+  int64_t near_ties = 0;  // cases whose verdict is NEAR_TIE
   int64_t findings = 0, known = 0;
   int64_t setup_errors = 0;
-  std::map<std::string, int64_t> unsupported;    // by reason
-  std::map<std::string, double> coverage;        // share of the cases with a label
+  std::map<std::string, int64_t> unsupported;  // by reason
+  std::map<std::string, double> coverage;      // share of the cases with a label
   std::vector<ErrorRatios> error_ratios;
 };
 
@@ -64,13 +67,13 @@ struct SmokeFinding {
   std::string engine;
   VerdictKind verdict = VerdictKind::kEngineBug;
   std::string message;
-  std::string case_file;                         // empty when nothing was to be written
+  std::string case_file;  // empty when nothing was to be written
   bool marginal = false;
-  bool minimal = false;                          // no shrink step is left
+  bool minimal = false;  // no shrink step is left
   double failure_rate = 1;
   int evaluations = 0;
-  int64_t first_case = 0;                        // index in the sequence; -1: a regression file
-  int64_t count = 0;                             // cases with this signature
+  int64_t first_case = 0;  // index in the sequence; -1: a regression file
+  int64_t count = 0;       // cases with this signature
 };
 
 // Seconds of all workers together; judge: what is left of `busy` (conduct only, never judged).
@@ -83,12 +86,13 @@ struct SmokeReport {
   std::string engine, engine_version;
   uint64_t seed = 0;
   int64_t cases = 0;
-  double seconds = 0, cases_per_second = 0;      // of the sequence, without the minimiser
+  double seconds = 0, cases_per_second = 0;  // of the sequence, without the minimiser
   bool complete = false;
   std::vector<PropertyReport> properties;
-  std::vector<SmokeFinding> findings;            // in the order of their first case
-  std::vector<std::string> narrowed;             // fields that the engine does not serve
-  std::vector<std::string> errors;               // harness problems: nothing judged, a violated quota, set-up errors
+  std::vector<SmokeFinding> findings;  // in the order of their first case
+  std::vector<std::string> narrowed;   // fields that the engine does not serve
+  std::vector<std::string>
+      errors;  // harness problems: nothing judged, a violated quota, set-up errors
   SmokeSeconds stage_seconds;
 };
 

@@ -1,4 +1,5 @@
-// Collects the outcomes of a sequence, in its order, into the counts of a report and one bucket per signature.
+// Collects the outcomes of a sequence, in its order, into the counts of a report and one bucket per
+// signature.
 #ifndef CROSSCHECK_FUZZ_TALLY_H_
 #define CROSSCHECK_FUZZ_TALLY_H_
 
@@ -15,9 +16,9 @@ namespace crosscheck {
 
 struct Outcome {
   const Property* property = nullptr;
-  int64_t index = -1;                            // in the sequence; -1: a regression file
+  int64_t index = -1;  // in the sequence; -1: a regression file
   Verdict verdict;
-  std::optional<Case> value;                     // only of findings
+  std::optional<Case> value;  // only of findings
   std::vector<std::string> labels;
 };
 
@@ -36,7 +37,9 @@ class Tally {
       : options_(options), engine_version_(std::move(engine_version)) {}
 
   void Add(Outcome outcome);
-  const std::vector<Bucket>& buckets() const { return buckets_; }   // in the order of their first case
+  const std::vector<Bucket>& buckets() const {
+    return buckets_;
+  }  // in the order of their first case
   int64_t findings() const;
   // Fills properties, cases and errors.
   void Report(SmokeReport& report) const;
@@ -45,7 +48,7 @@ class Tally {
   struct Counts {
     PropertyReport report;
     std::map<std::string, int64_t> labels;
-    std::map<std::pair<std::string, std::string>, std::vector<float>> ratios;   // by path and metric
+    std::map<std::pair<std::string, std::string>, std::vector<float>> ratios;  // by path and metric
     std::string first_setup_error;
   };
   bool IsKnown(const Outcome& outcome) const;

@@ -45,7 +45,8 @@ std::vector<double> LogitsOf(const Reply& reply) {
   return tensor == nullptr ? std::vector<double>() : *tensor->ToDoubles();
 }
 
-void ExpectEngineAgreesWithExact(Executor& executor, std::shared_ptr<const ModelRecipe> model) {
+void ExpectEngineAgreesWithExact(Executor& executor,
+                                 const std::shared_ptr<const ModelRecipe>& model) {
   const auto observations = executor.Observe(
       {LogitsRun(Role::kEngine, 0, model), LogitsRun(Role::kExact, 0, model)}, false);
   const std::vector<double> engine = LogitsOf((*observations)[0]),

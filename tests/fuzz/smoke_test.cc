@@ -233,6 +233,7 @@ TEST(CaseOfSequenceTest, CasesOfOneGroupShareTheModelAcrossProperties) {
   options.properties = {FindProperty("logit_closeness"), FindProperty("greedy_prefix")};
   options.cases_per_model = 16;
   std::vector<Case> cases;
+  cases.reserve(32);
   for (int64_t i = 0; i < 32; ++i) cases.push_back(CaseOfSequence(options, Limits(), i).value);
   const auto recipe = [&](size_t i) { return *cases[i].As<ModelRunCase>().model; };
   for (size_t i = 1; i < 16; ++i) {
