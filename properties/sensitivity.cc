@@ -137,6 +137,7 @@ class Measurement {
         }
         Keep(*detections);
       }
+      Progress();
     }
     std::lock_guard lock(mutex_);
     status_.Update(status);
@@ -152,7 +153,11 @@ class Measurement {
         row.findings[i] += detections.found[where][i] ? 1 : 0;
       }
     }
-    if (options_.progress && ++done_ % 1000 == 0) {
+  }
+
+  void Progress() {
+    std::lock_guard lock(mutex_);
+    if (++done_ % 100 == 0 && options_.progress) {
       options_.progress(done_, static_cast<int64_t>(items_.size()));
     }
   }

@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
-#include <sstream>
+#include <fstream>
+#include <map>
+#include <string>
 
+#include "absl/strings/str_split.h"
 #include "properties/bucket_draws.h"
 #include "properties/calibrate.h"
 #include "properties/judges/drift.h"
@@ -116,6 +120,28 @@ TEST(SensitivityTest, ThirtyTimesTheReferenceErrorIsFoundAndItsOwnSizeIsNot) {
   EXPECT_GE(static_cast<double>(at_thirty), 0.99 * static_cast<double>(cases));
   EXPECT_GE(static_cast<double>(at_hundred), 0.99 * static_cast<double>(cases));
   EXPECT_LE(static_cast<double>(at_one), 0.05 * static_cast<double>(cases));
+}
+
+// reference/detection_curve.tsv: cases and findings of each path and place, all buckets together.
+TEST(SensitivityTest, TheCommittedCurveFindsNinetyNineOfAHundredFromThirtyTimesOn) {
+  std::ifstream file("reference/detection_curve.tsv");
+  ASSERT_TRUE(file.is_open()) << "run from the repository root";
+  std::map<std::string, std::array<double, 3>> sums;  // cases, found at 30, found at 100
+  for (std::string line; std::getline(file, line);) {
+    std::vector<std::string> field = absl::StrSplit(line, '\t');
+    if (line[0] == '#' || field[0] == "family") continue;
+    ASSERT_EQ(field.size(), 7 + kPlantedFactors.size()) << line;
+    double cases = std::stod(field[6]);
+    auto& sum = sums[field[1] + " " + field[5]];
+    sum[0] += cases;
+    sum[1] += cases * std::stod(field[12]);
+    sum[2] += cases * std::stod(field[13]);
+  }
+  EXPECT_EQ(sums.size(), 9u);
+  for (const auto& [name, sum] : sums) {
+    EXPECT_GE(sum[1], 0.99 * sum[0]) << name;
+    EXPECT_GE(sum[2], 0.99 * sum[0]) << name;
+  }
 }
 
 TEST(SensitivityTest, AnEngineThreeTimesWorseThanLibtorchIsSeenByTheRunWithinFiftyCases) {
