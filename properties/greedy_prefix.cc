@@ -87,6 +87,7 @@ std::vector<Run> Plan(const Case& erased) {
   const auto& c = erased.As<ModelRunCase>();
   std::vector<SequenceCase> prompts = Prompts(c);
   std::vector<Run> plan;
+  plan.reserve(prompts.size() + 2 + kReferenceRuns);
   for (const SequenceCase& prompt : prompts) {
     plan.push_back({.role = Role::kEngine, .model = c.model, .request = GenerateRequest(prompt)});
   }
@@ -170,6 +171,23 @@ std::optional<Verdict> JudgeTies(const ModelRunCase& forced, const std::vector<D
   return std::nullopt;
 }
 
+double LargestExact(const JudgedRows& rows, const std::vector<Decision>& decisions) {
+  double largest = 0;
+  for (const Decision& decision : decisions) {
+    for (double logit : rows.exact.sequences[decision.sequence].row(decision.position)) {
+      largest = std::max(largest, std::abs(logit));
+    }
+  }
+  return largest;
+}
+
+// Divergences of which the exact gap is within `allowed`.
+int CountNearTies(const std::vector<Decision>& decisions, double allowed) {
+  return static_cast<int>(std::count_if(
+      decisions.begin(), decisions.end(),
+      [allowed](const Decision& d) { return d.token != d.best && d.gap <= allowed; }));
+}
+
 Verdict JudgeDecisions(const JudgedRows& rows, const std::vector<Decision>& decisions,
                        const Layout& layout, Observations& observations) {
   Verdict verdict;
@@ -177,33 +195,22 @@ Verdict JudgeDecisions(const JudgedRows& rows, const std::vector<Decision>& deci
   verdict.judged = static_cast<int>(decisions.size());
   BucketKey key = BucketOf(rows.c, rows.path);
   verdict.bucket = key.ToString();
-  double largest = 0;
-  const Decision* worst = nullptr;
-  for (const Decision& decision : decisions) {
-    for (double logit : rows.exact.sequences[decision.sequence].row(decision.position)) {
-      largest = std::max(largest, std::abs(logit));
-    }
-    if (worst == nullptr || decision.gap > worst->gap) worst = &decision;
-    if (decision.token != decision.best) ++verdict.near_ties;
-  }
-  if (worst == nullptr) return verdict;
-  ErrorBound bound(CommittedErrorBounds().Find(key), largest, DType::kF32);
-  auto allowed = [&] {
-    return 2 * bound.Of(Metric::kLinf);
-  };  // epsilon of the best plus that of the chosen
+  auto worst = std::max_element(decisions.begin(), decisions.end(),
+                                [](const Decision& a, const Decision& b) { return a.gap < b.gap; });
+  if (worst == decisions.end()) return verdict;
+  ErrorBound bound(CommittedErrorBounds().Find(key), LargestExact(rows, decisions), DType::kF32);
+  // Epsilon of the best token plus that of the chosen one.
+  auto allowed = [&] { return 2 * bound.Of(Metric::kLinf); };
   auto failed = WidenUntil(rows, ReferencesFrom(layout.references), observations, bound,
                            [&] { return worst->gap <= allowed(); });
   if (failed) return *failed;
+  verdict.near_ties = CountNearTies(decisions, allowed());
   verdict.measures.push_back({.metric = "greedy_gap",
                               .path = kStage,
                               .error = worst->gap,
                               .bound = allowed(),
                               .floor_bound = 2 * bound.FloorOf(Metric::kLinf)});
   if (worst->gap > allowed()) {
-    verdict.near_ties =
-        static_cast<int>(std::count_if(decisions.begin(), decisions.end(), [&](const Decision& d) {
-          return d.token != d.best && d.gap <= allowed();
-        }));
     verdict.kind = VerdictKind::kEngineBug;
     verdict.signature.error = ErrorClass::kToken;
     verdict.marginal = worst->gap < kMarginalFactor * allowed();
@@ -235,6 +242,7 @@ Verdict Judge(const Case& erased, Observations& observations) {
   }
   if (auto drift = JudgeNonfinite(*exact, LogitsAnswer{}, kStage)) return *drift;
   std::vector<size_t> prompt_sizes;
+  prompt_sizes.reserve(prompts.size());
   for (const SequenceCase& prompt : prompts) prompt_sizes.push_back(prompt.ids.size());
   std::vector<Decision> decisions = Decisions(forced, prompt_sizes, answers, *exact);
   LogitsAnswer judged = DecisionRows(decisions, prompts.size());

@@ -18,8 +18,8 @@ std::string PathName(ModelPath path) {
 
 // Padding has the look of a prompt, so that an engine that forgets the mask gives other logits.
 std::vector<int32_t> PaddedIds(const SequenceCase& sequence, int vocab) {
-  std::vector<int32_t> ids;
-  for (int i = 0; i < sequence.left_padding; ++i) ids.push_back((7 * i + 3) % vocab);
+  std::vector<int32_t> ids(sequence.left_padding);
+  for (int i = 0; i < sequence.left_padding; ++i) ids[i] = (7 * i + 3) % vocab;
   ids.insert(ids.end(), sequence.ids.begin(), sequence.ids.end());
   return ids;
 }
