@@ -8,6 +8,7 @@
 
 #include "cli/verb.h"
 #include "fmt/format.h"
+#include "properties/sensitivity.h"
 #include "reference/safetensors.h"
 
 namespace crosscheck {
@@ -19,7 +20,30 @@ struct CalibrateFlags {
   int64_t torch_cases = CalibrateOptions{}.torch_cases_per_bucket;
   int jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   std::string out = "reference/error_bounds.tsv";
+  bool sensitivity = false;
+  int64_t sensitivity_cases = SensitivityOptions{}.cases_per_bucket;
+  std::string curve = "reference/detection_curve.tsv";
 };
+
+void PrintProgress(int64_t done, int64_t total) {
+  if (!LiveTerminal()) return;
+  std::cerr << fmt::format("\r{:.0f} % of {} cases ", 100.0 * done / total, total) << std::flush;
+}
+
+// With the bounds that this program was built with.
+int RunSensitivity(const CalibrateFlags& flags) {
+  SensitivityOptions options;
+  options.cases_per_bucket = flags.sensitivity_cases;
+  options.threads = flags.jobs;
+  options.provenance = SplitList(VersionText());
+  options.progress = PrintProgress;
+  auto curve = MeasureSensitivity(options);
+  if (!curve.ok()) return Fail(curve.status());
+  absl::Status written = WriteFile(flags.curve, curve->Print());
+  if (!written.ok()) return Fail(written);
+  std::cout << fmt::format("{} rows written to {}\n", curve->rows.size(), flags.curve);
+  return kExitClean;
+}
 
 int RunCalibrate(const CalibrateFlags& flags) {
   CalibrateOptions options;
@@ -28,11 +52,7 @@ int RunCalibrate(const CalibrateFlags& flags) {
   options.torch_cases_per_bucket = flags.torch_cases;
   options.threads = flags.jobs;
   options.provenance = SplitList(VersionText());
-  options.progress = [](int64_t done, int64_t total) {
-    if (LiveTerminal())
-      std::cerr << fmt::format("\r{:.0f} % of {} cases ", 100.0 * done / total, total)
-                << std::flush;
-  };
+  options.progress = PrintProgress;
   auto table = Calibrate(options);
   if (!table.ok()) return Fail(table.status());
   absl::Status written = WriteFile(flags.out, table->Print());
@@ -55,11 +75,21 @@ void AddCalibrate(CLI::App& app, int& exit_code) {
   verb->add_option("--jobs", flags->jobs, "Worker threads (default: one per core)")
       ->check(CLI::PositiveNumber);
   verb->add_option("--out", flags->out, "The table (default reference/error_bounds.tsv)");
+  verb->add_flag("--sensitivity", flags->sensitivity,
+                 "Measure instead which planted errors are found with the present bounds");
+  verb->add_option("--sensitivity-cases", flags->sensitivity_cases,
+                   "Cases of each bucket for --sensitivity")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--curve", flags->curve,
+                   "Table of --sensitivity (default reference/detection_curve.tsv)");
   verb->footer(
       "Examples:\n"
       "  crosscheck calibrate\n"
+      "  crosscheck calibrate --sensitivity\n"
       "  crosscheck calibrate --cases 200 --torch-cases 20 --out /tmp/bounds.tsv");
-  verb->callback([flags, &exit_code] { exit_code = RunCalibrate(*flags); });
+  verb->callback([flags, &exit_code] {
+    exit_code = flags->sensitivity ? RunSensitivity(*flags) : RunCalibrate(*flags);
+  });
 }
 
 }  // namespace crosscheck
