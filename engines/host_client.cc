@@ -14,6 +14,7 @@
 #include "engines/answer_check.h"
 #include "engines/child_process.h"
 #include "engines/host/exit_codes.h"
+#include "reference/weights.h"
 
 namespace crosscheck {
 namespace {
@@ -94,6 +95,15 @@ std::string FirstDifference(const Message& first, const Message& second) {
   return "";
 }
 
+// Of all integers in the request, so that a request is repeated or not whatever came before it.
+uint64_t HashOfNumbers(const Json& value, uint64_t hash = 0) {
+  if (value.is_number_integer()) return MixBits(hash ^ value.get<uint64_t>());
+  if (value.is_structured()) {
+    for (const Json& child : value) hash = HashOfNumbers(child, hash + 1);
+  }
+  return hash;
+}
+
 class HostClientImpl : public HostClient {
  public:
   HostClientImpl(HostOptions options, std::string host)
@@ -129,7 +139,6 @@ class HostClientImpl : public HostClient {
   std::map<std::string, int> vocab_of_model_;
   int64_t next_id_ = 1;
   int generation_ = 0;
-  int64_t repeatable_calls_ = 0;
   double transport_seconds_ = 0;
 };
 
@@ -186,7 +195,7 @@ Reply HostClientImpl::Call(const Message& request) {
   const bool repeatable = op == "logits" || op == "nll" || op == "hidden" || op == "taps" ||
                           op == "generate" || op == "program";
   if (repeatable && reply.ok() && options_.repeat_one_in > 0 &&
-      ++repeatable_calls_ % options_.repeat_one_in == 0) {
+      HashOfNumbers(request.head) % static_cast<uint64_t>(options_.repeat_one_in) == 0) {
     if (std::optional<Failure> failure = CheckRepeat(request, op, reply)) {
       reply = Reply();
       reply.failure = *std::move(failure);
