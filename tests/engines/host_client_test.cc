@@ -2,8 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 
+#include <algorithm>#include <signal.h>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -115,14 +115,29 @@ TEST(HostClientTest, SendsRequestsLargerThanAPipe) {
   EXPECT_TRUE(client->Call(request).ok());
 }
 
+// The engine answers the number of the call, so a repeated request is a lie.
+std::vector<bool> RepeatedAmongThirty(HostClient& client) {
+  std::vector<bool> repeated;
+  for (int id = 0; id < 30; ++id) {
+    const Reply reply = client.Call(Request("nll", {{"ids", {1, id}}}));
+    repeated.push_back(!reply.ok());
+    if (reply.ok()) continue;
+    EXPECT_EQ(reply.failure->kind, FailureKind::kProtocol);
+    EXPECT_THAT(reply.failure->message, HasSubstr("nll of a repeated nll, expected the same bits"));
+  }
+  return repeated;
+}
+
 TEST(HostClientTest, ARepeatedRequestMustBeBitEqual) {
+  const std::vector<bool> repeated = RepeatedAmongThirty(*StartMisbehaving(5, 3));
+  const auto count = std::count(repeated.begin(), repeated.end(), true);
+  EXPECT_GE(count, 4);  // ten are expected
+  EXPECT_LE(count, 18);
+}
+
+TEST(HostClientTest, WhichRequestIsRepeatedFollowsFromTheRequest) {
   const auto client = StartMisbehaving(5, 3);
-  const Message request = Request("nll", {{"ids", {1, 2}}});  // answers the number of the call
-  EXPECT_TRUE(client->Call(request).ok());
-  EXPECT_TRUE(client->Call(request).ok());
-  const Failure failure = FailureOf(*client, request);
-  EXPECT_EQ(failure.kind, FailureKind::kProtocol);
-  EXPECT_THAT(failure.message, HasSubstr("nll of a repeated nll, expected the same bits"));
+  EXPECT_EQ(RepeatedAmongThirty(*client), RepeatedAmongThirty(*client));
 }
 
 TEST(HostClientTest, AnEngineThatDoesNotOpenIsAnErrorThatSaysWhy) {

@@ -70,6 +70,8 @@ const bool registered = [] {
     for (std::string_view engine : property->kills) Register(*property, std::string(engine), true);
     for (std::string_view engine : property->benign)
       Register(*property, std::string(engine), false);
+    // A property in which no engine takes part still runs.
+    if (property->benign.empty()) Register(*property, "exact", false);
   }
   return true;
 }();
