@@ -1,6 +1,7 @@
 // `crosscheck smoke`: the fixed sequence of cases, its table, its findings as files and its JSON.
 #include "fuzz/smoke.h"
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <memory>
@@ -111,7 +112,9 @@ int RunSmokeVerb(const SmokeFlags& flags) {
   if (flags.json != "-") PrintSmokeReport(*report);
   absl::Status written = WriteJson(SmokeJson(*report), flags.json);
   if (!written.ok()) return Fail(written);
-  if (!report->findings.empty()) return kExitFinding;
+  bool drifts = std::any_of(report->drifts.begin(), report->drifts.end(),
+                            [](const auto& d) { return d.flagged; });
+  if (!report->findings.empty() || drifts) return kExitFinding;
   for (const std::string& error : report->errors) Fail(absl::FailedPreconditionError(error));
   return report->errors.empty() ? kExitClean : kExitError;
 }

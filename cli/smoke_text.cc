@@ -1,11 +1,13 @@
 #include "cli/smoke_text.h"
 
+#include <cmath>
 #include <iostream>
 #include <numeric>
 
 #include "absl/strings/str_join.h"
 #include "cli/verb.h"
 #include "fmt/format.h"
+#include "properties/judges/drift.h"
 
 namespace crosscheck {
 namespace {
@@ -31,7 +33,8 @@ void PrintProperties(const SmokeReport& report) {
 }
 
 void PrintRatios(const SmokeReport& report) {
-  std::cout << "\nerror ÷ bound (bucket bounds; 1 is the limit)\n"
+  std::cout << "\nerror ÷ the bound that decided (a bound widens only until the case passes; 1 is "
+               "the limit)\n"
             << fmt::format("  {:22}{:10}{:16}{:>9}{:>9}{:>9}{:>10}\n", "property", "path", "metric",
                            "median", "99 %", "largest", "cases");
   for (const PropertyReport& p : report.properties) {
@@ -39,6 +42,15 @@ void PrintRatios(const SmokeReport& report) {
       std::cout << fmt::format("  {:22}{:10}{:16}{:>9.3f}{:>9.3f}{:>9.3f}{:>10}\n", p.name, r.path,
                                r.metric, r.median, r.percentile_99, r.largest, r.count);
     }
+  }
+}
+
+void PrintDrifts(const SmokeReport& report) {
+  for (const DriftReport& d : report.drifts) {
+    std::cout << fmt::format(
+        "{} drift of {}: ln evidence {:.1f} over {} cases ({:.1f} is a finding)\n",
+        d.flagged ? "ENGINE_BUG" : "no", d.property, d.log_evidence, d.cases,
+        -std::log(DriftTest::kAlpha));
   }
 }
 
@@ -122,6 +134,7 @@ void PrintSmokeReport(const SmokeReport& report) {
                            report.engine_version, report.seed, BuildId());
   PrintProperties(report);
   PrintRatios(report);
+  PrintDrifts(report);
   PrintCoverage(report);
   PrintFindings(report);
   std::cout << fmt::format("\n{} cases in {:.1f} s, {:.0f} per second{}; {} finding(s)\n",
@@ -147,6 +160,13 @@ nlohmann::json SmokeJson(const SmokeReport& report) {
                          {"complete", report.complete}};
   for (const PropertyReport& p : report.properties) json["properties"].push_back(PropertyJson(p));
   for (const SmokeFinding& f : report.findings) json["findings"].push_back(FindingJson(f));
+  json["drifts"] = nlohmann::json::array();
+  for (const DriftReport& d : report.drifts) {
+    json["drifts"].push_back({{"property", d.property},
+                              {"cases", d.cases},
+                              {"log_evidence", d.log_evidence},
+                              {"flagged", d.flagged}});
+  }
   const SmokeSeconds& s = report.stage_seconds;
   json["stage_seconds"] = {{"draw", s.draw},
                            {"write_model", s.stages.write_model},

@@ -76,6 +76,15 @@ struct SmokeFinding {
   int64_t count = 0;       // cases with this signature
 };
 
+// The sign test of numeric drift over a property's cases (properties/judges/drift.h): a run-level
+// finding when flagged, never minimised.
+struct DriftReport {
+  std::string property;
+  int cases = 0;            // on which libtorch ran and whose bucket is calibrated
+  double log_evidence = 0;  // natural logarithm; flagged for good once it reached ln(1e6)
+  bool flagged = false;
+};
+
 // Seconds of all workers together; judge: what is left of `busy` (conduct only, never judged).
 struct SmokeSeconds {
   StageSeconds stages;
@@ -90,6 +99,7 @@ struct SmokeReport {
   bool complete = false;
   std::vector<PropertyReport> properties;
   std::vector<SmokeFinding> findings;  // in the order of their first case
+  std::vector<DriftReport> drifts;     // of the properties with such cases
   std::vector<std::string> narrowed;   // fields that the engine does not serve
   std::vector<std::string>
       errors;  // harness problems: nothing judged, a violated quota, set-up errors

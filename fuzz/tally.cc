@@ -26,6 +26,24 @@ ErrorRatios Summarise(const std::pair<std::string, std::string>& key, std::vecto
 
 }  // namespace
 
+Tally::Tally(const SmokeOptions& options, std::string engine_version)
+    : options_(options), engine_version_(std::move(engine_version)) {
+  for (const auto& [key, bounds] : CommittedErrorBounds().buckets()) {
+    bounds_[key.ToString()] = &bounds;
+  }
+}
+
+void Tally::AddDrift(const Verdict& verdict, DriftTest& drift) const {
+  const auto bounds = bounds_.find(verdict.bucket);
+  if (bounds == bounds_.end()) return;
+  for (const Measure& measure : verdict.measures) {
+    if (measure.metric != kMetricNames[Index(Metric::kCentredRms)]) continue;
+    if (measure.reference_error >= 0) {
+      drift.Add(bounds->second, measure.error, measure.reference_error);
+    }
+  }
+}
+
 void Tally::Add(Outcome outcome) {
   Counts& counts = counts_[outcome.property];
   PropertyReport& report = counts.report;
@@ -36,6 +54,7 @@ void Tally::Add(Outcome outcome) {
     counts.ratios[{measure.path, measure.metric}].push_back(
         static_cast<float>(measure.error / measure.bound));
   }
+  if (outcome.index >= 0) AddDrift(outcome.verdict, counts.drift);
   switch (outcome.verdict.kind) {
     case VerdictKind::kUnsupported:
       ++report.unsupported[outcome.verdict.message];
@@ -105,6 +124,12 @@ void Tally::Report(SmokeReport& report) const {
       }
       for (const auto& [key, ratios] : counts.ratios)
         row.error_ratios.push_back(Summarise(key, ratios));
+      if (counts.drift.cases() > 0) {
+        report.drifts.push_back({.property = row.name,
+                                 .cases = counts.drift.cases(),
+                                 .log_evidence = counts.drift.log_evidence(),
+                                 .flagged = counts.drift.Flagged()});
+      }
     }
     if (row.setup_errors > 0) {
       report.errors.push_back(

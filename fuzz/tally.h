@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "fuzz/smoke.h"
+#include "properties/judges/drift.h"
 
 namespace crosscheck {
 
@@ -33,15 +34,14 @@ struct Bucket {
 
 class Tally {
  public:
-  Tally(const SmokeOptions& options, std::string engine_version)
-      : options_(options), engine_version_(std::move(engine_version)) {}
+  Tally(const SmokeOptions& options, std::string engine_version);
 
   void Add(Outcome outcome);
   const std::vector<Bucket>& buckets() const {
     return buckets_;
   }  // in the order of their first case
   int64_t findings() const;
-  // Fills properties, cases and errors.
+  // Fills properties, cases, drifts and errors.
   void Report(SmokeReport& report) const;
 
  private:
@@ -50,13 +50,16 @@ class Tally {
     std::map<std::string, int64_t> labels;
     std::map<std::pair<std::string, std::string>, std::vector<float>> ratios;  // by path and metric
     std::string first_setup_error;
+    DriftTest drift;
   };
+  void AddDrift(const Verdict& verdict, DriftTest& drift) const;
   bool IsKnown(const Outcome& outcome) const;
   void AddFinding(Outcome outcome, PropertyReport& report);
   void CheckQuotas(std::vector<std::string>& errors) const;
 
   const SmokeOptions& options_;
   const std::string engine_version_;
+  std::map<std::string, const BucketBounds*> bounds_;  // by the name that verdicts give
   std::map<const Property*, Counts> counts_;
   std::vector<Bucket> buckets_;
 };

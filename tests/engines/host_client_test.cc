@@ -2,8 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
-#include <algorithm>#include <signal.h>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
