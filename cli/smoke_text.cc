@@ -58,6 +58,7 @@ void PrintCoverage(const SmokeReport& report) {
   std::cout << "\nwhat was generated (share of the cases)\n";
   for (const PropertyReport& p : report.properties) {
     std::vector<std::string> shares;
+    shares.reserve(p.coverage.size());
     for (const auto& [label, share] : p.coverage)
       shares.push_back(fmt::format("{} {:.0f} %", label, 100 * share));
     std::cout << "  " << p.name << ": " << absl::StrJoin(shares, ", ") << "\n";
