@@ -1,14 +1,15 @@
 // What a reference implementation offers: sessions that take token ids and return logits in fp64.
 //
-// The exact model (reference/exact) and the libtorch model (reference/torch) both implement this interface, each written
-// from the specification and never from the other. A session owns a KV cache and recurrent states; any split of a token
-// sequence into Extend calls must give the same logits within rounding.
+// The exact model (reference/exact) and the libtorch model (reference/torch) both implement this
+// interface, each written from the specification and never from the other. A session owns a KV
+// cache and recurrent states; any split of a token sequence into Extend calls must give the same
+// logits within rounding.
 //
 // Example:
-//   auto model = MakeExactModel(std::make_shared<const Model>(GenerateModel(recipe)), ExactVariant::kFp64);
-//   auto session = (*model)->NewSession();
-//   auto logits = session->Extend({.ids = prompt});            // prefill, all positions
-//   auto next = session->Extend({.ids = {&token, 1}});         // one decode step
+//   auto model = MakeExactModel(std::make_shared<const Model>(GenerateModel(recipe)),
+//   ExactVariant::kFp64); auto session = (*model)->NewSession(); auto logits =
+//   session->Extend({.ids = prompt});            // prefill, all positions auto next =
+//   session->Extend({.ids = {&token, 1}});         // one decode step
 #ifndef CROSSCHECK_REFERENCE_REFERENCE_MODEL_H_
 #define CROSSCHECK_REFERENCE_REFERENCE_MODEL_H_
 
@@ -25,7 +26,8 @@
 
 namespace crosscheck {
 
-// Logits of consecutive positions, row-major [rows, vocab], fp64 (fp32 implementations widen exactly).
+// Logits of consecutive positions, row-major [rows, vocab], fp64 (fp32 implementations widen
+// exactly).
 struct Logits {
   int vocab = 0;
   std::vector<double> values;
@@ -35,33 +37,36 @@ struct Logits {
   }
 };
 
-// Receives intermediate values while a session computes. Stage names and shapes are those of the goldens
-// (tests/golden/*/golden.json): mixer_in, gdn.u, attn.q_roped, mlp_out, …; layer -1 holds "embedding" [S,d] and
-// "final_norm" [S,d]; "layer_out" [S,d] is the residual stream after a layer. S counts the positions of this Extend.
+// Receives intermediate values while a session computes. Stage names and shapes are those of the
+// goldens (tests/golden/*/golden.json): mixer_in, gdn.u, attn.q_roped, mlp_out, …; layer -1 holds
+// "embedding" [S,d] and "final_norm" [S,d]; "layer_out" [S,d] is the residual stream after a layer.
+// S counts the positions of this Extend.
 class TapSink {
  public:
   virtual ~TapSink() = default;
   virtual bool Wants(int layer, std::string_view stage) const = 0;
-  virtual void Tap(int layer, std::string_view stage, std::vector<int64_t> shape, std::vector<double> values) = 0;
+  virtual void Tap(int layer, std::string_view stage, std::vector<int64_t> shape,
+                   std::vector<double> values) = 0;
 };
 
 struct ExtendRequest {
-  absl::Span<const int32_t> ids;                 // at least one, each in 0..vocab-1
-  absl::Span<const uint8_t> mask = {};           // 1 = real token, 0 = left padding; empty: all real
-  bool all_positions = true;                     // false: logits of the last position only
+  absl::Span<const int32_t> ids;        // at least one, each in 0..vocab-1
+  absl::Span<const uint8_t> mask = {};  // 1 = real token, 0 = left padding; empty: all real
+  bool all_positions = true;            // false: logits of the last position only
   TapSink* taps = nullptr;
 };
 
 class ReferenceSession {
  public:
   virtual ~ReferenceSession() = default;
-  // Appends ids to the sequence. Errors leave the session unchanged: empty ids, an id outside the vocabulary, more
-  // positions than spec.max_positions. An id count of one on a non-empty session is a decode step (recurrent delta
-  // rule); everything else is prefill (chunked delta rule unless the variant says otherwise).
+  // Appends ids to the sequence. Errors leave the session unchanged: empty ids, an id outside the
+  // vocabulary, more positions than spec.max_positions. An id count of one on a non-empty session
+  // is a decode step (recurrent delta rule); everything else is prefill (chunked delta rule unless
+  // the variant says otherwise).
   virtual absl::StatusOr<Logits> Extend(const ExtendRequest& request) = 0;
   virtual int length() const = 0;
-  // Cache states as F64 tensors under golden names: "layer0.recurrent" [Hv,Dk,Dv], "layer0.conv" [C,K],
-  // "layer3.key" and "layer3.value" [Hkv,S,D].
+  // Cache states as F64 tensors under golden names: "layer0.recurrent" [Hv,Dk,Dv], "layer0.conv"
+  // [C,K], "layer3.key" and "layer3.value" [Hkv,S,D].
   virtual std::vector<Tensor> States() const = 0;
 };
 
@@ -72,17 +77,19 @@ class ReferenceModel {
   virtual std::unique_ptr<ReferenceSession> NewSession() const = 0;
 };
 
-// kFp64 is the exact model. The others are the same templates in fp32 with legal orders of summation: the perturbed
-// references r_2 … r_4 of judging.md 3.1.
+// kFp64 is the exact model. The others are the same templates in fp32 with legal orders of
+// summation: the perturbed references r_2 … r_4 of judging.md 3.1.
 enum class ExactVariant { kFp64, kFp32Recurrent, kFp32ChunkedReversed, kFp32ChunkedPairwise };
 inline constexpr std::string_view kExactVariantNames[] = {"fp64", "fp32", "fp32-chunked-reversed",
                                                           "fp32-chunked-pairwise"};
-absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeExactModel(std::shared_ptr<const Model> model, ExactVariant variant);
+absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeExactModel(std::shared_ptr<const Model> model,
+                                                               ExactVariant variant);
 
 enum class TorchPrecision { kFp32, kFp64 };
 inline constexpr std::string_view kTorchPrecisionNames[] = {"fp32", "fp64"};
 // Loads lib/libcrosscheck_torch.so on first use (0.5-1.3 s); reference/torch_loader.cc.
-absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeTorchModel(std::shared_ptr<const Model> model, TorchPrecision precision);
+absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeTorchModel(std::shared_ptr<const Model> model,
+                                                               TorchPrecision precision);
 
 // Index of the largest logit; the lowest index wins ties.
 int ArgMax(absl::Span<const double> logits);
