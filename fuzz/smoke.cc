@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "fuzz/core_affinity.h"
 #include "fuzz/corpus_store.h"
 #include "fuzz/run_case.h"
 #include "fuzz/tally.h"
@@ -97,9 +98,13 @@ class Sequence {
 
 template <class F>
 void OnEachWorker(size_t workers, const F& work) {
+  const auto pinned = [&](size_t worker) {
+    CoreAffinity pin(worker, workers);
+    work(worker);
+  };
   std::vector<std::thread> threads;
-  for (size_t i = 1; i < workers; ++i) threads.emplace_back([&work, i] { work(i); });
-  work(0);
+  for (size_t i = 1; i < workers; ++i) threads.emplace_back([&pinned, i] { pinned(i); });
+  pinned(0);
   for (std::thread& thread : threads) thread.join();
 }
 
@@ -113,6 +118,8 @@ class SmokeRun {
 
   absl::StatusOr<SmokeReport> Run() {
     for (int i = 0; i < options_.jobs; ++i) {
+      // The engine's process inherits the core on which its worker will run.
+      CoreAffinity pin(static_cast<size_t>(i), static_cast<size_t>(options_.jobs));
       absl::StatusOr<std::unique_ptr<Executor>> executor = Executor::Create(options_.executor);
       if (!executor.ok()) return executor.status();
       executors_.push_back(*std::move(executor));
