@@ -87,6 +87,7 @@ std::string Summary(const Reply& reply, const Message* exact) {
                        reply.failure->message);
   }
   std::vector<std::string> parts;
+  parts.reserve(reply.message.tensors.size() + 2);
   for (const Tensor& tensor : reply.message.tensors) {
     parts.push_back(absl::StrCat(tensor.name, " [", absl::StrJoin(tensor.shape, ", "), "]"));
   }
@@ -101,6 +102,7 @@ std::string Summary(const Reply& reply, const Message* exact) {
 nlohmann::json ShowAnswers(const CaseFile& file, const Property& property, Executor& executor) {
   std::vector<Run> plan = property.plan(file.value);
   std::vector<std::pair<Role, std::string>> names;
+  names.reserve(plan.size());
   for (const Run& run : plan) names.emplace_back(run.role, RunName(run, executor.engine_name()));
   auto observations = executor.Observe(std::move(plan), true);
   const Message* exact = nullptr;
