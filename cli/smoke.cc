@@ -26,7 +26,7 @@ struct SmokeFlags {
   std::string corpus = DefaultCorpusFolder();
   std::string json;
   uint64_t seed = 1;
-  int64_t cases = 15000;
+  int64_t cases = 45000;
   int jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   double deadline = 10;
   int evaluations = 2000;
@@ -128,7 +128,7 @@ void AddSmoke(CLI::App& app, int& exit_code) {
   verb->add_option("--engine", flags->engine, "Engine under test (default lattice)");
   verb->add_option("--property", flags->properties, "Properties, comma-separated (default: all)");
   verb->add_option("--seed", flags->seed, "Seed of the sequence (default 1)");
-  verb->add_option("--cases", flags->cases, "Cases of all properties together (default 15000)")
+  verb->add_option("--cases", flags->cases, "Cases of all properties together (default 45000)")
       ->check(CLI::PositiveNumber);
   verb->add_option("--for", flags->limit, "Cut the sequence after this time, e.g. 60s");
   verb->add_option("--references", flags->references,

@@ -27,7 +27,7 @@ struct SmokeOptions {
   ExecutorOptions executor;                 // engine under test, deadline, use of references
   std::vector<const Property*> properties;  // empty: all
   uint64_t seed = 1;
-  int64_t cases = 15000;   // of all properties together
+  int64_t cases = 45000;   // of all properties together
   double max_seconds = 0;  // wall clock of the sequence; 0: none
   int jobs = 2;
   int cases_per_model = 16;
