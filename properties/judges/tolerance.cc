@@ -89,7 +89,7 @@ std::string Explain(const JudgedRows& rows, const ErrorBound& bound, const Dista
 
 namespace {
 constexpr int kPerturbedVariants = 3;
-constexpr int kNudges = 4;
+constexpr int kNudges = 12;
 static_assert(kReferenceRuns == 1 + kPerturbedVariants * (1 + kNudges));
 }  // namespace
 

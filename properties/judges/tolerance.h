@@ -29,8 +29,8 @@ struct ReferenceRun {
   std::string_view name;
 };
 
-// libtorch in fp32, three perturbed variants, and these on four nudges of the weights.
-inline constexpr size_t kReferenceRuns = 16;
+// libtorch in fp32, three perturbed variants, and these on twelve nudges of the weights.
+inline constexpr size_t kReferenceRuns = 40;
 // Appends their runs, all with the request that `derive` makes when a judge looks at one.
 void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
                       const std::function<Message(Observations&)>& derive);

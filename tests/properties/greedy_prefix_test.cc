@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "properties/judges/tolerance.h"
 #include "properties/property.h"
 #include "tests/properties/fake_observations.h"
 
@@ -8,7 +9,7 @@ namespace {
 
 constexpr int kVocab = 4;
 // One prompt: observation 0 generates, then exact, sixteen references, the engine's own logits.
-constexpr size_t kEngine = 0, kExact = 1, kTorch = 2, kOwnLogits = 18;
+constexpr size_t kEngine = 0, kExact = 1, kTorch = 2, kOwnLogits = 2 + kReferenceRuns;
 
 const Property& Greedy() { return *FindProperty("greedy_prefix"); }
 
@@ -49,7 +50,7 @@ class GreedyPrefixTest : public testing::Test {
 TEST_F(GreedyPrefixTest, PlanGeneratesGreedilyAndDerivesTheRestFromTheTokens) {
   run_.sequences.push_back(Sequence({2}, 0));
   std::vector<crosscheck::Run> plan = Greedy().plan(Case(ModelRunSubject(), run_));
-  ASSERT_EQ(plan.size(), 20u);
+  ASSERT_EQ(plan.size(), 4 + kReferenceRuns);
   EXPECT_EQ(plan[0].request.head["op"], "generate");
   EXPECT_EQ(plan[0].request.head["max_tokens"], 3);
   EXPECT_EQ(plan[0].request.head["sampling"]["temperature"], 0);
@@ -60,14 +61,14 @@ TEST_F(GreedyPrefixTest, PlanGeneratesGreedilyAndDerivesTheRestFromTheTokens) {
   EXPECT_EQ(exact.head["path"], "readout");
   EXPECT_EQ(exact.head["sequences"][0]["ids"], Json({3, 1, 1, 2, 3}));
   EXPECT_EQ(exact.head["sequences"][1]["ids"], Json({2, 1, 2, 3}));
-  for (size_t i : {3, 18, 19}) {
+  for (size_t i : {size_t{3}, 2 + kReferenceRuns, 3 + kReferenceRuns}) {
     Message session = plan[i].derive(seen_);
     EXPECT_EQ(session.head["path"], "session");
     EXPECT_EQ(session.head["sequences"][0]["chunks"], Json({2}));
   }
   EXPECT_EQ(plan[3].role, Role::kTorch);
-  EXPECT_EQ(plan[18].role, Role::kPerturbed);
-  EXPECT_EQ(plan[19].role, Role::kEngine);
+  EXPECT_EQ(plan[2 + kReferenceRuns].role, Role::kPerturbed);
+  EXPECT_EQ(plan[3 + kReferenceRuns].role, Role::kEngine);
 }
 
 TEST_F(GreedyPrefixTest, APromptThatFillsTheContextIsLeftOut) {

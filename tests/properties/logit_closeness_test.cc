@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "properties/judges/tolerance.h"
 #include "properties/property.h"
 #include "reference/error_bound.h"
 #include "tests/properties/fake_observations.h"
@@ -11,7 +12,7 @@ namespace crosscheck {
 namespace {
 
 constexpr int kVocab = 5;
-constexpr size_t kEngine = 0, kExact = 1, kTorch = 2, kFp32 = 3, kLastNudged = 17;
+constexpr size_t kEngine = 0, kExact = 1, kTorch = 2, kFp32 = 3, kLastNudged = 1 + kReferenceRuns;
 
 const Property& Closeness() { return *FindProperty("logit_closeness"); }
 
@@ -48,10 +49,10 @@ TEST_F(LogitClosenessTest, PlanAsksEngineAndReferencesTheSameOnTheCasesPath) {
   run_.path = ModelPath::kSession;
   run_.sequences[0].chunks = {2};
   std::vector<crosscheck::Run> plan = Closeness().plan(Case(ModelRunSubject(), run_));
-  ASSERT_EQ(plan.size(), 18u);
+  ASSERT_EQ(plan.size(), 2 + kReferenceRuns);
   EXPECT_EQ(plan[kExact].role, Role::kExact);
   EXPECT_EQ(plan[kExact].request.head["path"], "readout");
-  for (size_t i : {0, 2, 3, 5, 17}) {
+  for (size_t i : {size_t{0}, size_t{2}, size_t{3}, size_t{5}, kLastNudged}) {
     Message request = i == 0 ? plan[i].request : plan[i].derive(seen_);
     EXPECT_EQ(request.head["path"], "session");
     EXPECT_EQ(request.head["sequences"][0]["chunks"], Json({2}));
@@ -63,7 +64,7 @@ TEST_F(LogitClosenessTest, PlanAsksEngineAndReferencesTheSameOnTheCasesPath) {
   EXPECT_EQ(plan[5].model->weights.nudge, 0);
   EXPECT_EQ(plan[6].variant, 1);
   EXPECT_EQ(plan[6].model->weights.nudge, 1);
-  EXPECT_EQ(plan[17].model->weights.nudge, 4);
+  EXPECT_EQ(plan[kLastNudged].model->weights.nudge, 12);
 }
 
 TEST_F(LogitClosenessTest, PaddingGoesToTheEngineWithItsMaskAndNotToTheExactModel) {

@@ -10,7 +10,7 @@
 namespace crosscheck {
 namespace {
 
-constexpr size_t kExact = 0, kReadout = 1, kSession = 18;  // sixteen references follow each
+constexpr size_t kExact = 0, kReadout = 1, kSession = 2 + kReferenceRuns;  // references follow each
 
 class ReferenceAgreementTest : public testing::Test {
  protected:
@@ -46,13 +46,13 @@ TEST_F(ReferenceAgreementTest, PlanNeedsNoEngineAndRunsFp64) {
   const Property& property = *FindProperty("reference_agreement");
   EXPECT_TRUE(property.needs.empty());
   std::vector<crosscheck::Run> plan = property.plan(Case(ModelRunSubject(), run_));
-  ASSERT_EQ(plan.size(), 35u);
+  ASSERT_EQ(plan.size(), 3 + 2 * kReferenceRuns);
   EXPECT_EQ(plan[kReadout + 4].role, Role::kPerturbed);
   EXPECT_EQ(plan[kReadout + 4].variant, 3);
   EXPECT_EQ(plan[kReadout].variant, static_cast<int>(TorchPrecision::kFp64));
   EXPECT_EQ(plan[kSession].request.head["path"], "session");
   run_.path = ModelPath::kPrompt;
-  EXPECT_EQ(property.plan(Case(ModelRunSubject(), run_)).size(), 18u);
+  EXPECT_EQ(property.plan(Case(ModelRunSubject(), run_)).size(), 2 + kReferenceRuns);
 }
 
 TEST_F(ReferenceAgreementTest, RoundingPassesOnBothPaths) {
