@@ -1,0 +1,56 @@
+// Faults in the weights that an engine loads. Name, what makes it show, the smallest case:
+// - none: never; the benign control
+// - rope_pairing: full attention, two or more tokens, rotary_dim >= 4; 1 full layer, 1 head,
+//   head_dim 4, 2 tokens
+#include <algorithm>
+#include <string>
+
+#include "engines/faults/fault.h"
+
+namespace crosscheck {
+namespace {
+
+// Rows of `matrix` [rows, columns] from `first` on: the pairs (i, i + rotary/2) become what were
+// pairs (2i, 2i + 1).
+void PairAdjacentRows(std::vector<float>& matrix, size_t first, size_t rotary, size_t columns) {
+  const std::vector<float> old(matrix);
+  for (size_t i = 0; i < rotary; ++i) {
+    const size_t source = i < rotary / 2 ? 2 * i : 2 * (i - rotary / 2) + 1;
+    std::copy_n(old.begin() + static_cast<ptrdiff_t>((first + source) * columns), columns,
+                matrix.begin() + static_cast<ptrdiff_t>((first + i) * columns));
+  }
+}
+
+// The classical mix-up of rotary layouts: dimension i paired with i + 1 instead of i + rotary/2.
+void RopePairing(Model& model) {
+  const ModelSpec& spec = model.spec;
+  const auto rotary = static_cast<size_t>(spec.rotary_dim);
+  const auto dim = static_cast<size_t>(spec.head_dim);
+  const auto ends_with = [](std::string_view name, std::string_view end) {
+    return name.size() >= end.size() && name.substr(name.size() - end.size()) == end;
+  };
+  for (size_t t = 0; t < model.tensors.size(); ++t) {
+    const std::string& name = model.tensors[t].name;
+    const bool query = ends_with(name, "self_attn.q_proj.weight");  // per head [q | gate]
+    const bool key = ends_with(name, "self_attn.k_proj.weight");
+    const bool norm =
+        ends_with(name, "self_attn.q_norm.weight") || ends_with(name, "self_attn.k_norm.weight");
+    const auto columns = static_cast<size_t>(norm ? 1 : spec.hidden);
+    const auto heads = static_cast<size_t>(norm ? 1 : query ? spec.heads : spec.kv_heads);
+    if (!query && !key && !norm) continue;
+    for (size_t h = 0; h < heads; ++h) {
+      PairAdjacentRows(model.values[t], h * (query ? 2 * dim : dim), rotary, columns);
+    }
+  }
+}
+
+constexpr Fault kFaults[] = {
+    {"none", nullptr},
+    {"rope_pairing", nullptr, RopePairing},
+};
+
+}  // namespace
+
+absl::Span<const Fault> ModelFaults() { return kFaults; }
+
+}  // namespace crosscheck

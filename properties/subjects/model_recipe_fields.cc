@@ -1,0 +1,140 @@
+#include "properties/subjects/model_recipe_fields.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace crosscheck {
+namespace {
+
+constexpr double kEpsilons[] = {1e-6, 1e-5, 1e-3, 1e-12};
+constexpr double kThetas[] = {1e4, 1e7, 1e6, 100.0};
+
+void VisitLayers(FieldVisitor& v, const Limits& limits, ModelSpec& spec) {
+  using enum LayerKind;
+  const ListRange range{.min = 1,
+                        .max = static_cast<size_t>(limits.max_layers),
+                        .typical = 3,
+                        .interesting = {2, 3, 4},
+                        .phase = ShrinkPhase::kDimensions};
+  v.List("layers", spec.layers, range, [&spec](FieldVisitor& e, LayerKind& kind) {
+    const bool after_linear = &kind != spec.layers.data() && *(&kind - 1) == kLinearAttention;
+    e.Enum("kind", kind, kLayerKindNames,
+           {.interesting = {after_linear ? kFullAttention : kLinearAttention}});
+  });
+}
+
+void VisitAttention(FieldVisitor& v, const Limits& limits, ModelSpec& spec) {
+  v.Int("kv_heads", spec.kv_heads,
+        {.lo = 1, .hi = limits.max_heads, .typical = 2, .interesting = {1, 1, 2, 3}});
+  v.Int("heads", spec.heads,
+        {.lo = spec.kv_heads,
+         .hi = limits.max_heads,
+         .step = spec.kv_heads,
+         .interesting = {3, 5, 2 * spec.kv_heads, 2 * spec.kv_heads, 3 * spec.kv_heads}});
+  v.Int("head_dim", spec.head_dim,
+        {.lo = 2, .hi = limits.max_head_dim, .typical = 16, .interesting = {3, 4, 6, 8, 9, 16}});
+  v.Int("rotary_dim", spec.rotary_dim,
+        {.lo = 2,
+         .hi = spec.head_dim,
+         .step = 2,
+         .interesting = {spec.head_dim / 4, spec.head_dim / 2, 6}});
+}
+
+void VisitLinearAttention(FieldVisitor& v, const Limits& limits, ModelSpec& spec) {
+  v.Int("linear_key_heads", spec.linear_key_heads,
+        {.lo = 1, .hi = limits.max_heads, .typical = 2, .interesting = {1, 1, 2, 2, 3}});
+  const int key_heads = spec.linear_key_heads;
+  v.Int(
+      "linear_value_heads", spec.linear_value_heads,
+      {.lo = key_heads,
+       .hi = limits.max_heads,
+       .step = key_heads,
+       .interesting = {2 * key_heads, 2 * key_heads, 2 * key_heads, 3 * key_heads, 3 * key_heads}});
+  v.Int("linear_key_dim", spec.linear_key_dim,
+        {.lo = 1, .hi = limits.max_head_dim, .typical = 12, .interesting = {3, 4, 5, 8, 16}});
+  v.Int("linear_value_dim", spec.linear_value_dim,
+        {.lo = 1, .hi = limits.max_head_dim, .typical = 12, .interesting = {3, 4, 5, 8, 16}});
+  v.Int("conv_kernel", spec.conv_kernel,
+        {.lo = 1, .hi = limits.max_conv_kernel, .interesting = {4, 4}});
+}
+
+}  // namespace
+
+int64_t MultiplyAddsPerToken(const ModelSpec& spec) {
+  const int64_t hidden = spec.hidden;
+  const int64_t query = int64_t{spec.heads} * spec.head_dim,
+                key = int64_t{spec.kv_heads} * spec.head_dim;
+  const int64_t value_channels = int64_t{spec.linear_value_heads} * spec.linear_value_dim;
+  const int64_t full = hidden * (3 * query + 2 * key) + 64 * 2 * query;
+  const int64_t linear =
+      hidden * (spec.conv_channels() + 2 * value_channels + 2 * int64_t{spec.linear_value_heads}) +
+      int64_t{spec.conv_channels()} * spec.conv_kernel + 4 * value_channels * spec.linear_key_dim;
+  int64_t total = int64_t{spec.vocab} * hidden;
+  for (const LayerKind kind : spec.layers) {
+    total += 3 * hidden * spec.intermediate + (kind == LayerKind::kFullAttention ? full : linear);
+  }
+  return total;
+}
+
+void VisitModelRecipe(FieldVisitor& v, const Limits& limits, ModelRecipe& model) {
+  ModelSpec& spec = model.spec;
+  v.Enum("family", spec.family, kFamilyNames);
+  VisitLayers(v, limits, spec);
+  v.Int("vocab", spec.vocab,
+        {.lo = 2, .hi = limits.max_vocab, .typical = 64, .interesting = {3, 17, 31, 32, 33}});
+  v.Int("hidden", spec.hidden,
+        {.lo = 1, .hi = limits.max_hidden, .typical = 32, .interesting = {4, 7, 8, 9, 16, 20, 31}});
+  v.Int("intermediate", spec.intermediate,
+        {.lo = 1,
+         .hi = limits.max_intermediate,
+         .typical = 40,
+         .interesting = {3, 8, 15, 16, 17, 33}});
+  VisitAttention(v, limits, spec);
+  VisitLinearAttention(v, limits, spec);
+  v.Bool("tied", spec.tied, {.interesting = {false}});
+  v.Table("rms_eps", spec.rms_eps, kEpsilons);
+  v.Table("rope_theta", spec.rope_theta, kThetas);
+  v.Int("max_positions", spec.max_positions,
+        {.lo = 1,
+         .hi = limits.max_positions,
+         .interesting = {16, 32, 64, 65, 128, 129, 200, 256},
+         .phase = ShrinkPhase::kLength});
+  v.Int("eos", spec.eos,
+        {.lo = 0, .hi = spec.vocab - 1, .descending = true, .phase = ShrinkPhase::kConfiguration});
+  v.Group("weights", [&] {
+    v.U64("seed", model.weights.seed);
+    v.Enum("style", model.weights.style, kWeightStyleNames);
+    v.Enum("storage", model.weights.storage, kDTypeNames,
+           {.values = {DType::kF32, DType::kBF16, DType::kF16},
+            .count = limits.reduced_storage ? 3u : 1u,
+            .typical = 1,
+            .interesting = {DType::kF32, DType::kBF16, DType::kBF16, DType::kF16, DType::kF16}});
+  });
+}
+
+void LabelModel(const ModelRecipe& model, std::vector<std::string>& labels) {
+  const ModelSpec& spec = model.spec;
+  const auto has = [&spec](LayerKind kind) {
+    return std::find(spec.layers.begin(), spec.layers.end(), kind) != spec.layers.end();
+  };
+  const bool linear = has(LayerKind::kLinearAttention), full = has(LayerKind::kFullAttention);
+  if (linear && spec.linear_value_heads != spec.linear_key_heads)
+    labels.emplace_back("value_heads!=key_heads");
+  if (full && spec.kv_heads != spec.heads) labels.emplace_back("kv_heads!=heads");
+  if ((full && spec.heads % 2 == 1 && spec.heads > 1) ||
+      (linear && spec.linear_value_heads % 2 == 1 && spec.linear_value_heads > 1)) {
+    labels.emplace_back("odd_heads");
+  }
+  if (full && spec.rotary_dim != spec.head_dim) labels.emplace_back("partial_rotary");
+  if (spec.hidden % 4 != 0) labels.emplace_back("hidden_off_simd_width");
+  if (!full) labels.emplace_back("no_full_attention");
+  if (!linear) labels.emplace_back("no_linear_attention");
+  if (spec.tied) labels.emplace_back("tied_head");
+  labels.push_back(absl::StrCat(
+      "style:", std::string(kWeightStyleNames[static_cast<size_t>(model.weights.style)])));
+  labels.push_back(absl::StrCat(
+      "storage:", std::string(kDTypeNames[static_cast<size_t>(model.weights.storage)])));
+}
+
+}  // namespace crosscheck
