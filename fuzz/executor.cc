@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -107,6 +108,33 @@ class RunExecutor : public Executor {
     const bool nudged = run.model != nullptr && run.model->weights.nudge != 0;
     return run.role != Role::kEngine && !nudged && TargetOf(run.role, run.variant) == itself_;
   }
+
+  // A model that a run loaded by itself, in the process that has it.
+  struct OwnModel {
+    size_t target;
+    int generation;
+    std::string id;
+  };
+
+  // The model that this reply to the run holds, if it loaded one.
+  std::optional<OwnModel> LoadedBy(const Run& run, const Message& request,
+                                   const Reply& reply) const {
+    if (!reply.ok() || request.head.value("op", "") != "load") return std::nullopt;
+    const auto id = reply.message.head.find("model");
+    if (id == reply.message.head.end() || !id->is_string()) return std::nullopt;
+    return OwnModel{TargetOf(run.role, run.variant), host_->generation(), id->get<std::string>()};
+  }
+
+  void Forget(const OwnModel& model) {
+    if (model.target != kEngineTarget) {
+      references_[model.target]->UnloadModel(model.id);
+    } else if (model.generation == host_->generation()) {
+      CallEngine(MakeRequest({{"op", "unload"}, {"model", model.id}}), seconds_.engine_load);
+    }
+  }
+
+  // A path in the scratch folder that no run has used.
+  std::string NewFolder() { return absl::StrCat(scratch_->path(), "/files-", ++folders_); }
 
   Reply Perform(const Run& run, Message& request) {
     const size_t target = TargetOf(run.role, run.variant);
@@ -245,6 +273,7 @@ class RunExecutor : public Executor {
   std::vector<LoadedModel> models_;
   std::array<std::unique_ptr<ReferenceEngine>, kTargets> references_;  // opened on first use
   int64_t uses_ = 0;
+  int64_t folders_ = 0;
   StageSeconds seconds_;
 };
 
@@ -256,11 +285,16 @@ class RunObservations : public Observations {
         replies_(runs_.size()),
         want_torch_(want_torch) {}
 
+  ~RunObservations() override {
+    for (const RunExecutor::OwnModel& model : loaded_) executor_.Forget(model);
+    for (const auto& [files, folder] : folders_) RemoveTree(folder.c_str());
+  }
+
   const Reply& operator[](size_t i) override {
     if (!replies_[i]) {
       Run& run = runs_[i];
       if (run.derive) run.request = run.derive(*this);
-      replies_[i] = executor_.Perform(run, run.request);
+      replies_[i] = Perform(run);
     }
     return *replies_[i];
   }
@@ -271,9 +305,28 @@ class RunObservations : public Observations {
   std::string_view engine_family() const override { return executor_.engine_family(); }
 
  private:
+  Reply Perform(Run& run) {
+    if (run.files != nullptr) {
+      std::string& folder = folders_[run.files];
+      if (folder.empty()) {
+        folder = executor_.NewFolder();
+        if (absl::Status written = WriteInputFiles(*run.files, folder); !written.ok()) {
+          return FailedReply(FailureKind::kBadRequest, std::string(written.message()));
+        }
+      }
+      run.request.head["path"] = folder;
+    }
+    Reply reply = executor_.Perform(run, run.request);
+    if (run.files == nullptr) return reply;
+    if (auto model = executor_.LoadedBy(run, run.request, reply)) loaded_.push_back(*model);
+    return reply;
+  }
+
   RunExecutor& executor_;
   std::vector<Run> runs_;
   std::vector<std::optional<Reply>> replies_;
+  std::map<std::shared_ptr<const InputFiles>, std::string> folders_;
+  std::vector<RunExecutor::OwnModel> loaded_;
   const bool want_torch_;
 };
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engines/engine.h"
+#include "engines/input_files.h"
 #include "properties/subject.h"
 #include "properties/verdict.h"
 #include "reference/weights.h"
@@ -34,13 +35,18 @@ struct Run {
   int variant = 0;
   // Loaded before the request in the engine of this role; the executor fills request.head["model"].
   // Null: no model.
-  std::shared_ptr<const ModelRecipe> model;
-  Message request;
+  std::shared_ptr<const ModelRecipe> model = nullptr;
+  Message request = {};
   // A request that depends on earlier observations (the exact model over the tokens that the engine
   // produced). When set, the executor calls it once, when this run is first looked at, and sends
   // its result (with head["model"] filled) instead of `request`. It may look at other observations
   // of the plan, never at its own.
   std::function<Message(Observations&)> derive = nullptr;
+  // Written into a fresh folder that the executor names in request.head["path"]. Runs of one plan
+  // that hold the same pointer get the same folder. It is removed with the observations, and what
+  // a `load` of it answered as "model" is unloaded; later runs take that id through `derive`. Null:
+  // no files.
+  std::shared_ptr<const InputFiles> files = nullptr;
 };
 
 // Runs lazily: the i-th request is sent when it is first looked at, and its reply is kept.

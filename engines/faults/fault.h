@@ -1,7 +1,7 @@
 // One planted fault of the `faulty:` engines, and what several of them share.
 //
-// A new fault is one row and one function in the file of its op, engines/faults/<op>.cc; a new file is one
-// more name in the list of AllFaults().
+// A new fault is one row and one function in the file of its op, engines/faults/<op>.cc; a new file
+// is one more name in the list of AllFaults().
 #ifndef CROSSCHECK_ENGINES_FAULTS_FAULT_H_
 #define CROSSCHECK_ENGINES_FAULTS_FAULT_H_
 

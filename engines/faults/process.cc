@@ -61,11 +61,8 @@ Reply Garbage(Engine& inner, const Message& request, const ModelSpec&) {
 }
 
 constexpr Fault kFaults[] = {
-    {"crash", Crash},
-    {"hang", Hang},
-    {"allocate", Allocate},
-    {"panic", Panic},
-    {"garbage", Garbage},
+    {"crash", Crash}, {"hang", Hang},       {"allocate", Allocate},
+    {"panic", Panic}, {"garbage", Garbage},
 };
 
 }  // namespace

@@ -1,8 +1,11 @@
 #include "fuzz/executor.h"
 
+#include <filesystem>
+
 #include "fuzz/run_case.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "reference/checkpoint.h"
 #include "tests/fuzz/planted_bugs.h"
 
 namespace crosscheck {
@@ -150,6 +153,101 @@ TEST(ExecutorTest, FailedLoadIsTheReplyOfTheRun) {
       {LogitsRun(Role::kEngine, 0, model), LogitsRun(Role::kExact, 0, model)}, false);
   EXPECT_FALSE((*observations)[0].ok());
   EXPECT_FALSE((*observations)[1].ok());
+  ExpectEngineAgreesWithExact(*executor, Recipe(1));
+}
+
+std::shared_ptr<const InputFiles> CheckpointFiles(uint64_t seed) {
+  const std::string folder = testing::TempDir() + "executor_test.checkpoint";
+  EXPECT_TRUE(WriteCheckpoint(GenerateModel(*Recipe(seed)), folder).ok());
+  InputFiles files;
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
+    files.push_back({.name = name, .bytes = ReadFile(folder + "/" + name).value_or("")});
+  }
+  std::filesystem::remove_all(folder);
+  return std::make_shared<const InputFiles>(std::move(files));
+}
+
+Run LoadRun(Role role, std::shared_ptr<const InputFiles> files) {
+  Run run{.role = role, .request = {}, .files = std::move(files)};
+  run.request.head = {{"op", "load"}};
+  return run;
+}
+
+// Logits of the model that observation `load` loaded.
+Run LogitsOfLoaded(Role role, size_t load) {
+  Run run{.role = role, .request = {}};
+  run.derive = [role, load](Observations& observations) {
+    Message request = LogitsRun(role, 0, nullptr).request;
+    request.head["model"] = observations[load].message.head.value("model", "");
+    return request;
+  };
+  return run;
+}
+
+TEST(ExecutorTest, FilesAreLoadedNamedByTheAnswerAndRemoved) {
+  const auto executor = Start("exact:fp32");
+  const auto files = CheckpointFiles(1);
+  std::string folder;
+  Message stale = LogitsRun(Role::kEngine, 0, nullptr).request;
+  {
+    const auto observations =
+        executor->Observe({LoadRun(Role::kEngine, files), LoadRun(Role::kExact, files),
+                           LogitsOfLoaded(Role::kEngine, 0), LogitsOfLoaded(Role::kExact, 1),
+                           LogitsRun(Role::kExact, 0, Recipe(1))},
+                          false);
+    const std::vector<double> exact = LogitsOf((*observations)[3]);
+    EXPECT_EQ(exact, LogitsOf((*observations)[4]));
+    EXPECT_THAT(LogitsOf((*observations)[2]), testing::Pointwise(testing::DoubleNear(1e-3), exact));
+    stale.head["model"] = (*observations)[0].message.head["model"];
+  }
+  const auto later = executor->Observe(
+      {{.role = Role::kEngine, .request = stale}, {.role = Role::kExact, .request = stale}}, false);
+  for (size_t i = 0; i < 2; ++i) {
+    ASSERT_FALSE((*later)[i].ok()) << "still loaded in " << i;
+    EXPECT_EQ((*later)[i].failure->kind, FailureKind::kBadRequest);
+  }
+}
+
+TEST(ExecutorTest, RunsWithTheSameFilesShareAFolderThatGoesWithTheObservations) {
+  const auto executor = Start("exact");
+  auto broken = std::make_shared<InputFiles>(*CheckpointFiles(1));
+  broken->front().bytes = "{";
+  std::vector<std::string> messages;
+  for (int round = 0; round < 2; ++round) {
+    const auto observations =
+        executor->Observe({LoadRun(Role::kEngine, broken), LoadRun(Role::kExact, broken)}, false);
+    for (size_t i = 0; i < 2; ++i) {
+      ASSERT_FALSE((*observations)[i].ok());
+      EXPECT_EQ((*observations)[i].failure->kind, FailureKind::kRefused);
+      messages.push_back((*observations)[i].failure->message);
+    }
+  }
+  EXPECT_EQ(messages[0], messages[1]);
+  EXPECT_EQ(messages[2], messages[3]);
+  EXPECT_NE(messages[0], messages[2]);
+  const std::string path = messages[0].substr(0, messages[0].find("/config.json"));
+  EXPECT_THAT(path, testing::HasSubstr("crosscheck-"));
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(ExecutorTest, FilesThatCannotBeWrittenAreABadRequest) {
+  const auto executor = Start("exact");
+  const auto files = std::make_shared<const InputFiles>(InputFiles{{.name = "../x", .bytes = ""}});
+  const auto observations = executor->Observe({LoadRun(Role::kEngine, files)}, false);
+  ASSERT_FALSE((*observations)[0].ok());
+  EXPECT_EQ((*observations)[0].failure->kind, FailureKind::kBadRequest);
+}
+
+TEST(ExecutorTest, ModelLoadedFromFilesIsNotMissedByANewProcess) {
+  const auto executor = Start("faulty:crash");
+  const auto files = CheckpointFiles(1);
+  {
+    const auto observations = executor->Observe(
+        {LoadRun(Role::kEngine, files), LogitsRun(Role::kEngine, 0, Recipe(1), {1, 2, 3, 4, 5})},
+        false);
+    ASSERT_TRUE((*observations)[0].ok());
+    ASSERT_FALSE((*observations)[1].ok());
+  }
   ExpectEngineAgreesWithExact(*executor, Recipe(1));
 }
 
