@@ -16,7 +16,7 @@
 namespace crosscheck {
 
 struct HostOptions {
-  std::string engine;  // name for the registry, or a command line after "cmd:"
+  std::string engine;  // name for the registry, or a command line (CommandLineOf)
   double hello_deadline_seconds = 60;
   double deadline_seconds = 10;              // every other message; progress frames reset it
   uint64_t memory_limit_bytes = 4ull << 30;  // address space; 0: none (address sanitizer builds)

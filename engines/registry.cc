@@ -1,5 +1,7 @@
 #include "engines/registry.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
@@ -17,6 +19,11 @@ namespace crosscheck {
 namespace {
 
 constexpr std::string_view kProgramPrefix = "cmd:";
+constexpr char kOtherForms[] =
+    "a path to a library, or a command line such as 'python3 adapter.py'";
+// Their script names the engine better than they do.
+constexpr std::string_view kInterpreters[] = {"python", "python3", "node", "ruby",
+                                              "perl",   "bash",    "sh"};
 constexpr char kDecorated[] = "torch";  // what a faulty engine is made of
 
 bool StartsWith(std::string_view text, std::string_view start) {
@@ -27,6 +34,22 @@ bool EndsWith(std::string_view text, std::string_view end) {
 }
 bool IsPath(std::string_view text) {
   return text.find('/') != std::string_view::npos || EndsWith(text, ".so");
+}
+
+bool IsLibraryFile(std::string_view text) {
+  std::error_code error;
+  return EndsWith(text, ".so") && (text.find(' ') == std::string_view::npos ||
+                                   std::filesystem::is_regular_file(text, error));
+}
+
+std::string FamilyOfCommand(const std::string& command) {
+  const std::vector<std::string> words = absl::StrSplit(command, ' ', absl::SkipEmpty());
+  if (words.empty()) return "";
+  const std::string program = std::filesystem::path(words[0]).filename().string();
+  const bool interpreter = std::find(std::begin(kInterpreters), std::end(kInterpreters), program) !=
+                           std::end(kInterpreters);
+  const bool script = interpreter && words.size() > 1 && words[1][0] != '-';
+  return script ? std::filesystem::path(words[1]).filename().string() : program;
 }
 
 // The families that are shared libraries built with this project (CROSSCHECK_ENGINES in
@@ -95,9 +118,8 @@ std::vector<EngineInfo> References() {
 absl::Status UnknownEngine(std::string_view text) {
   std::vector<std::string> names;
   for (const EngineInfo& engine : ListEngines()) names.push_back(engine.name);
-  return absl::NotFoundError(absl::StrCat("no engine \"", std::string(text),
-                                          "\"; known: ", absl::StrJoin(names, ", "),
-                                          ", a path to a library, or cmd:PROGRAM"));
+  return absl::NotFoundError(absl::StrCat("no engine \"", std::string(text), "\"; known: ",
+                                          absl::StrJoin(names, ", "), ", ", kOtherForms));
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> OpenLibraryFamily(const LibraryFamily& family,
@@ -121,15 +143,24 @@ absl::StatusOr<std::unique_ptr<Engine>> OpenReference(const EngineName& name) {
 
 }  // namespace
 
+std::optional<std::string> CommandLineOf(std::string_view text) {
+  if (StartsWith(text, kProgramPrefix)) return std::string(text.substr(kProgramPrefix.size()));
+  if (IsLibraryFile(text)) return std::nullopt;
+  if (text.find(' ') != std::string_view::npos) return std::string(text);
+  std::error_code error;
+  const bool executable = IsPath(text) && std::filesystem::is_regular_file(text, error) &&
+                          access(std::string(text).c_str(), X_OK) == 0;
+  return executable ? std::optional<std::string>(text) : std::nullopt;
+}
+
 absl::StatusOr<EngineName> ParseEngineName(std::string_view text) {
   EngineName name;
   name.text = text;
-  if (StartsWith(text, kProgramPrefix)) {
-    const std::string_view command = text.substr(kProgramPrefix.size());
-    const std::string_view program = command.substr(0, command.find(' '));
-    name.family = std::filesystem::path(program).filename().string();
+  if (const std::optional<std::string> command = CommandLineOf(text)) {
+    name.family = FamilyOfCommand(*command);
     if (name.family.empty()) {
-      return absl::InvalidArgumentError("\"cmd:\" needs a command line after the colon");
+      return absl::InvalidArgumentError(
+          absl::StrCat("engine \"", name.text, "\": the command line is empty"));
     }
     return name;
   }
@@ -152,8 +183,7 @@ absl::StatusOr<EngineName> ParseEngineName(std::string_view text) {
                           (colon != std::string_view::npos && name.variant.empty());
   if (empty_part) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "engine \"", name.text,
-        "\": expected family[@version][:variant], a path to a library, or cmd:PROGRAM"));
+        "engine \"", name.text, "\": expected family[@version][:variant], ", kOtherForms));
   }
   return name;
 }
@@ -176,7 +206,7 @@ std::vector<EngineInfo> ListEngines() {
 absl::StatusOr<std::unique_ptr<Engine>> OpenInProcess(std::string_view text) {
   const absl::StatusOr<EngineName> name = ParseEngineName(text);
   if (!name.ok()) return name.status();
-  if (StartsWith(text, kProgramPrefix)) {
+  if (CommandLineOf(text).has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat(name->text, ": a program runs in its own process only"));
   }

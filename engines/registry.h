@@ -3,6 +3,7 @@
 #define CROSSCHECK_ENGINES_REGISTRY_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,13 +14,19 @@
 namespace crosscheck {
 
 struct EngineName {
-  std::string
-      family;  // "lattice", "torch", "exact", "faulty", or the file name of a library or program
+  // "lattice", "torch", "exact", "faulty", or the file name of a library, a program or the script
+  // that an interpreter runs.
+  std::string family;
   std::string version;  // "" = default
   std::string variant;  // "" = default
   std::string text;     // as given
 };
 absl::StatusOr<EngineName> ParseEngineName(std::string_view text);
+
+// The command line of an engine that is a program: text with a space, a path to an executable file,
+// or what follows "cmd:" (for a program on PATH without arguments). A path to a shared library is
+// none, whatever its mode is. Runs through /bin/sh.
+std::optional<std::string> CommandLineOf(std::string_view text);
 
 struct EngineInfo {
   std::string name;

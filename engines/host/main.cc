@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -197,7 +198,9 @@ void Serve(Engine& engine, int out) {
 int Run(const Options& options) {
   LimitThreads();
   LimitResources(options.memory_limit);
-  if (options.engine.rfind("cmd:", 0) == 0) return RunProgram(options.engine.substr(4));
+  if (const std::optional<std::string> command = CommandLineOf(options.engine)) {
+    return RunProgram(*command);
+  }
   const int out = fcntl(1, F_DUPFD_CLOEXEC, 3);  // libraries that print cannot reach the frames
   dup2(2, 1);
   signal(SIGPIPE, SIG_IGN);

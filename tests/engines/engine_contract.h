@@ -57,9 +57,11 @@ inline void RefusesWrongTypes(Engine& engine, const Checkpoints& checkpoints) {
   }
   ExpectFails(engine, Request("load", {{"path", 5}}), FailureKind::kBadRequest);
   ExpectFails(engine, Request("nll", {{"ids", "text"}}, model), FailureKind::kBadRequest);
-  ExpectFails(engine,
-              Request("program", {{"steps", {{"prefill", 1}}}, {"want", {"logits"}}}, model),
-              FailureKind::kBadRequest);
+  if (Serves(engine, "session/1")) {
+    ExpectFails(engine,
+                Request("program", {{"steps", {{"prefill", 1}}}, {"want", {"logits"}}}, model),
+                FailureKind::kBadRequest);
+  }
   EXPECT_TRUE(SameAnswer(before, ExpectAnswers(engine, good)));
 }
 
@@ -72,7 +74,9 @@ inline void RefusesMissingFields(Engine& engine, const Checkpoints& checkpoints)
     request.head.erase(field);
     ExpectFails(engine, request, FailureKind::kBadRequest);
   }
-  for (const char* field : {"model", "ids", "max_tokens", "sampling"}) {
+  const std::vector<const char*> of_generate = {"model", "ids", "max_tokens", "sampling"};
+  for (const char* field :
+       Serves(engine, "generate/1") ? of_generate : std::vector<const char*>{}) {
     Message request = generate;
     request.head.erase(field);
     ExpectFails(engine, request, FailureKind::kBadRequest);
@@ -97,6 +101,7 @@ inline void RefusesIdsOutsideTheVocabulary(Engine& engine, const Checkpoints& ch
       ExpectAnswers(engine, Request("hello", {{"protocol", {1}}, {"client", "contract test"}}));
   ASSERT_TRUE(hello.ok());
   const std::string name = hello.message.head["name"];
+  const bool generates = Serves(engine, "generate/1");
   for (const int64_t id : {vocab, vocab + 1, int64_t{-1}, int64_t{1} << 40}) {
     for (const char* path : {"prompt", "readout", "session"}) {
       Message request = LogitsRequest(model, path, {1});
@@ -107,6 +112,7 @@ inline void RefusesIdsOutsideTheVocabulary(Engine& engine, const Checkpoints& ch
                   reaches ? KindForAnIdOutsideTheVocabulary(name, path) : FailureKind::kRefused);
     }
     ExpectFails(engine, Request("nll", {{"ids", {1, id}}}, model), FailureKind::kRefused);
+    if (!generates) continue;
     Message generate = GenerateRequest(model, {1}, 2);
     generate.head["ids"].push_back(id);
     ExpectFails(engine, generate, FailureKind::kRefused);
@@ -120,6 +126,7 @@ inline void RefusesAnEmptyPrompt(Engine& engine, const Checkpoints& checkpoints)
   for (const char* path : {"prompt", "readout", "session"}) {
     ExpectFails(engine, LogitsRequest(model, path, {}), FailureKind::kRefused);
   }
+  if (!Serves(engine, "generate/1")) return;
   ExpectFails(engine, GenerateRequest(model, {}, 2), FailureKind::kRefused);
 }
 
@@ -164,8 +171,8 @@ inline void RefusesAFolderThatIsNoCheckpoint(Engine& engine, const Checkpoints& 
 
 inline void AnswersTheSameBitsTwice(Engine& engine, const Checkpoints& checkpoints) {
   const std::string model = Load(engine, checkpoints, 0);
-  std::vector<Message> requests = {Request("nll", {{"ids", {1, 2, 3}}}, model),
-                                   GenerateRequest(model, {1, 2, 3}, 6)};
+  std::vector<Message> requests = {Request("nll", {{"ids", {1, 2, 3}}}, model)};
+  if (Serves(engine, "generate/1")) requests.push_back(GenerateRequest(model, {1, 2, 3}, 6));
   for (const char* path : {"prompt", "readout", "session"}) {
     requests.push_back(LogitsRequest(model, path, {3, 1, 4, 1, 5}));
   }
@@ -189,6 +196,7 @@ inline void NamesThePositionsOfASession(Engine& engine, const Checkpoints& check
 }
 
 inline void RunsProgramsAndClosesInTheMiddle(Engine& engine, const Checkpoints& checkpoints) {
+  if (!Serves(engine, "session/1")) GTEST_SKIP() << "the engine does not offer session/1";
   const std::string model = Load(engine, checkpoints, 0);
   const Json steps = {{{"op", "prefill"}, {"sequence", 0}, {"ids", {1, 2, 3}}},
                       {{"op", "decode"}, {"sequence", 0}, {"id", 4}},
@@ -208,6 +216,7 @@ inline void RunsProgramsAndClosesInTheMiddle(Engine& engine, const Checkpoints& 
 }
 
 inline void RefusesSamplingThatItCannotHonour(Engine& engine, const Checkpoints& checkpoints) {
+  if (!Serves(engine, "generate/1")) GTEST_SKIP() << "the engine does not offer generate/1";
   const std::string model = Load(engine, checkpoints, 0);
   Message request = GenerateRequest(model, {1, 2, 3}, 4);
   request.head["sampling"]["presence_penalty"] = 0.5;
@@ -220,6 +229,7 @@ inline void RefusesSamplingThatItCannotHonour(Engine& engine, const Checkpoints&
 }
 
 inline void StopsAtAStopId(Engine& engine, const Checkpoints& checkpoints) {
+  if (!Serves(engine, "generate/1")) GTEST_SKIP() << "the engine does not offer generate/1";
   const std::string model = Load(engine, checkpoints, 0);
   Message request = GenerateRequest(model, {1, 2, 3}, 4);
   const Reply free_run = ExpectAnswers(engine, request, checkpoints.spec(0).vocab);

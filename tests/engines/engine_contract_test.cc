@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -12,9 +13,26 @@
 namespace crosscheck {
 namespace {
 
-// Absent with a reason on a machine without cargo; a name that is known but does not open is a
-// failure.
+// A Python that has NumPy; "" when there is none.
+const std::string& PythonWithNumpy() {
+  static const auto* const python = [] {
+    for (const char* name : {"python3", "/usr/bin/python3"}) {
+      const std::string probe = std::string(name) + " -c 'import numpy' >/dev/null 2>&1";
+      if (std::system(probe.c_str()) == 0) return new std::string(name);
+    }
+    return new std::string();
+  }();
+  return *python;
+}
+
+constexpr char kAdapter[] = "engines/process/example_adapter.py";
+
+// Absent with a reason on a machine without cargo or NumPy; a name that is known but does not open
+// is a failure.
 std::string WhyMissing(const std::string& name) {
+  if (name == kAdapter && PythonWithNumpy().empty()) {
+    return "no Python with NumPy; ci/setup installs python3-numpy";
+  }
   for (const EngineInfo& engine : ListEngines()) {
     if (engine.name == name && !engine.available) return engine.hint;
   }
@@ -42,7 +60,8 @@ class EngineContractTest : public testing::Test {
  private:
   std::unique_ptr<Engine> Open() {
     if (in_host_) {
-      auto client = HostClient::Start({.engine = engine_, .repeat_one_in = 2});
+      const std::string engine = engine_ == kAdapter ? PythonWithNumpy() + " " + kAdapter : engine_;
+      auto client = HostClient::Start({.engine = engine, .repeat_one_in = 2});
       EXPECT_TRUE(client.ok()) << client.status();
       return client.ok() ? *std::move(client) : nullptr;
     }
@@ -78,7 +97,7 @@ const bool registered = [] {
   for (const char* engine : {"exact", "exact:fp32", "torch", "faulty:none", "lattice"}) {
     Register(engine, false);
   }
-  for (const char* engine : {"exact", "lattice"}) Register(engine, true);
+  for (const char* engine : {"exact", "lattice", kAdapter}) Register(engine, true);
   return true;
 }();
 

@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -43,6 +45,9 @@ Message GenerateRequest(const std::string& model, const std::vector<int>& ids, i
 std::string Load(Engine& engine, const Checkpoints& checkpoints, int i);
 // Equal but for "id" and "seconds".
 bool SameAnswer(const Reply& a, const Reply& b);
+
+// Whether hello lists the extension; what an engine does not offer is no part of its contract.
+bool Serves(Engine& engine, std::string_view extension);
 
 // Resident memory of this process and its children, in bytes.
 int64_t ResidentBytes();
@@ -161,6 +166,14 @@ inline bool SameAnswer(const Reply& a, const Reply& b) {
     }
   }
   return true;
+}
+
+inline bool Serves(Engine& engine, std::string_view extension) {
+  const Reply hello =
+      ExpectAnswers(engine, Request("hello", {{"protocol", {1}}, {"client", "contract test"}}));
+  if (!hello.ok()) return false;
+  const Json& extensions = hello.message.head["extensions"];
+  return std::find(extensions.begin(), extensions.end(), extension) != extensions.end();
 }
 
 inline int64_t ResidentBytes() {

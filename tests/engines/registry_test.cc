@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 
 namespace crosscheck {
 namespace {
@@ -22,7 +26,10 @@ TEST(RegistryTest, ParsesEveryFormOfAName) {
         Parsed{"native:M053@0.01", "native", "", "M053@0.01"},
         Parsed{"lattice@0.4.0:q8", "lattice", "0.4.0", "q8"},
         Parsed{"./build/libx.so", "libx.so", "", ""}, Parsed{"libx.so", "libx.so", "", ""},
-        Parsed{"cmd:python3 adapter.py --fast", "python3", "", ""},
+        Parsed{"cmd:python3 adapter.py --fast", "adapter.py", "", ""},
+        Parsed{"python3 ./tools/adapter.py", "adapter.py", "", ""},
+        Parsed{"python3 -m adapter", "python3", "", ""},
+        Parsed{"server --model x.gguf", "server", "", ""}, Parsed{"/bin/cat", "cat", "", ""},
         Parsed{"cmd:/usr/bin/engine", "engine", "", ""}}) {
     const auto name = ParseEngineName(expected.text);
     ASSERT_TRUE(name.ok()) << expected.text << ": " << name.status();
@@ -34,7 +41,7 @@ TEST(RegistryTest, ParsesEveryFormOfAName) {
 }
 
 TEST(RegistryTest, RefusesNamesWithEmptyParts) {
-  for (const char* text : {"", ":x", "lattice@", "lattice:", "@1", "cmd:", "folder/"}) {
+  for (const char* text : {"", ":x", "lattice@", "lattice:", "@1", "cmd:", " ", "folder/"}) {
     EXPECT_FALSE(ParseEngineName(text).ok()) << text;
   }
 }
@@ -74,7 +81,29 @@ TEST(RegistryTest, OpensWhatItListsWithoutLoadingLibtorch) {
 }
 
 TEST(RegistryTest, ProgramsRunInTheirOwnProcessOnly) {
-  EXPECT_FALSE(OpenInProcess("cmd:cat").ok());
+  for (const char* text : {"cmd:cat", "/bin/cat", "cat -u"}) {
+    const auto engine = OpenInProcess(text);
+    ASSERT_FALSE(engine.ok()) << text;
+    EXPECT_THAT(std::string(engine.status().message()), HasSubstr("its own process")) << text;
+  }
+}
+
+TEST(RegistryTest, TellsProgramsFromLibrariesAndNames) {
+  EXPECT_EQ(CommandLineOf("python3 adapter.py"), "python3 adapter.py");
+  EXPECT_EQ(CommandLineOf("cmd:cat"), "cat");
+  EXPECT_EQ(CommandLineOf("/bin/cat"), "/bin/cat");
+  for (const char* text : {"lattice", "faulty:none", "./libx.so", "/no/such/program", "/bin"}) {
+    EXPECT_EQ(CommandLineOf(text), std::nullopt) << text;
+  }
+  // Libraries are often executable files, and may lie in a folder whose name has a space.
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("registry test " + std::to_string(getpid()));
+  std::filesystem::create_directory(folder);
+  const std::string library = folder / "libx.so";
+  std::ofstream(library) << "x";
+  std::filesystem::permissions(library, std::filesystem::perms::all);
+  EXPECT_EQ(CommandLineOf(library), std::nullopt);
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace
