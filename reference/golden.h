@@ -21,6 +21,9 @@
 
 namespace crosscheck {
 
+class GoldenJudge;
+class GoldenRecording;
+
 enum class GoldenPrecision { kFp64, kFp32 };
 
 // One implementation to judge. fp64: error at most 1e-9 of the largest magnitude of the recorded
@@ -30,6 +33,10 @@ struct GoldenImplementation {
   std::string name;
   GoldenPrecision precision;
   std::function<absl::StatusOr<std::unique_ptr<ReferenceModel>>(std::shared_ptr<const Model>)> make;
+  // In place of `make`, for what is no ReferenceModel (engines/golden_engine.h): reads the folder
+  // itself and compares through the judge.
+  std::function<absl::Status(const std::string& folder, GoldenRecording&, GoldenJudge&)> check =
+      nullptr;
 };
 
 // Worst errors of one kind of tensor over all prompts, layers and tensors of that kind.

@@ -43,19 +43,26 @@ std::optional<double> GoldenJudge::Tolerance(const std::string& kind, double sca
   if (implementation_.precision == GoldenPrecision::kFp64) return kFp64Tolerance * scale;
   const std::optional<double> recorded = recording_->Float32Error(kind);
   if (recorded.has_value()) return kFp32ErrorMultiple * *recorded;
-  if (kinds_without_tolerance_.insert(kind).second) {
-    result_->skipped.push_back(
-        {absl::StrCat(kind, " (", implementation_.name, ")"),
-         "no float32 run of this kind is recorded to take a tolerance from"});
-  }
+  Skip(kind, "no float32 run of this kind is recorded to take a tolerance from");
   return std::nullopt;
+}
+
+void GoldenJudge::Skip(const std::string& what, std::string_view reason) {
+  if (!skipped_.insert(what).second) return;
+  result_->skipped.push_back(
+      {absl::StrCat(what, " (", implementation_.name, ")"), std::string(reason)});
 }
 
 void GoldenJudge::Record(const std::string& name, const std::string& kind,
                          absl::Span<const double> actual, absl::Span<const double> expected) {
-  const double scale = LargestMagnitude(expected);
-  const std::optional<double> tolerance = Tolerance(kind, scale);
+  RecordWithin(Tolerance(kind, LargestMagnitude(expected)), name, kind, actual, expected);
+}
+
+void GoldenJudge::RecordWithin(std::optional<double> tolerance, const std::string& name,
+                               const std::string& kind, absl::Span<const double> actual,
+                               absl::Span<const double> expected) {
   if (!tolerance.has_value()) return;
+  const double scale = LargestMagnitude(expected);
   const double absolute = LargestDifference(actual, expected);
   const double relative = scale > 0 ? absolute / scale : absolute;
   const double of_tolerance = *tolerance > 0 ? absolute / *tolerance

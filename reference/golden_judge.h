@@ -30,19 +30,25 @@ class GoldenJudge {
   // Compares with values that the caller took from the recording.
   void Record(const std::string& name, const std::string& kind, absl::Span<const double> actual,
               absl::Span<const double> expected);
+  // The same with a tolerance of the caller's; nothing is compared without one.
+  void RecordWithin(std::optional<double> tolerance, const std::string& name,
+                    const std::string& kind, absl::Span<const double> actual,
+                    absl::Span<const double> expected);
   void Fail(std::string_view what);
+  // Lists once what this implementation cannot be asked.
+  void Skip(const std::string& what, std::string_view reason);
+  // The largest absolute error that passes, or nothing where no float32 run of the kind is
+  // recorded, which is then listed as skipped. `scale`: largest magnitude of the recorded tensor
+  // (of use in fp64 only).
+  std::optional<double> Tolerance(const std::string& kind, double scale);
   GoldenImplementationResult TakeWorst() { return std::move(worst_); }
 
  private:
-  // The largest absolute error that passes, or nothing where no float32 run of the kind is
-  // recorded.
-  std::optional<double> Tolerance(const std::string& kind, double scale);
-
   const GoldenImplementation& implementation_;
   GoldenRecording* recording_;
   GoldenResult* result_;
   GoldenImplementationResult worst_;
-  std::set<std::string> kinds_without_tolerance_;
+  std::set<std::string> skipped_;
 };
 
 }  // namespace crosscheck

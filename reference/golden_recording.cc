@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "reference/json_input.h"
 #include "reference/safetensors.h"
 
 namespace crosscheck {
@@ -66,7 +67,21 @@ absl::StatusOr<GoldenRecording> GoldenRecording::Read(const std::string& path) {
     recording.tensors_[name] = {std::move(tensor), false, std::move(reason)};
   }
   if (absl::Status status = recording.TakeFloat32Errors(); !status.ok()) return status;
+  recording.TakeStatedErrors(path.substr(0, path.rfind('/') + 1) + "golden.json");
   return recording;
+}
+
+void GoldenRecording::TakeStatedErrors(const std::string& golden_json) {
+  const absl::StatusOr<std::string> text = ReadFile(golden_json);
+  const absl::StatusOr<nlohmann::json> golden = text.ok() ? ParseJson(*text) : text.status();
+  if (!golden.ok() || !golden->is_object() || !golden->contains("errors")) return;
+  const nlohmann::json& errors = (*golden)["errors"];
+  for (const char* kind : {"logits", "hidden"}) {
+    const auto stated =
+        errors.is_object() ? errors.find(absl::StrCat(kind, "_f32_vs_f64")) : errors.end();
+    if (stated == errors.end() || !stated->is_number()) continue;
+    float32_errors_.try_emplace(kind, stated->get<double>());
+  }
 }
 
 absl::Status GoldenRecording::TakeFloat32Errors() {
@@ -143,6 +158,12 @@ std::optional<double> GoldenRecording::Float32Error(const std::string& kind) con
   const auto found = float32_errors_.find(kind);
   if (found == float32_errors_.end()) return std::nullopt;
   return found->second;
+}
+
+bool GoldenRecording::IsSkipped(const std::string& kind) const {
+  return std::none_of(tensors_.begin(), tensors_.end(), [&](const auto& entry) {
+    return GoldenKind(entry.first) == kind && entry.second.skip_reason.empty();
+  });
 }
 
 std::vector<GoldenSkip> GoldenRecording::skipped() const {

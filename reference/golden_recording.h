@@ -21,7 +21,8 @@ std::string GoldenKind(std::string_view tensor);
 
 class GoldenRecording {
  public:
-  // Reads the file, lists what can be skipped and why, and takes the float32 errors.
+  // Reads the file, lists what can be skipped and why, and takes the float32 errors: of the tensors
+  // recorded in both precisions, else what golden.json beside the file states (logits, hidden).
   static absl::StatusOr<GoldenRecording> Read(const std::string& path);
 
   bool Has(const std::string& name) const { return tensors_.count(name) != 0; }
@@ -35,6 +36,8 @@ class GoldenRecording {
   // float32 run is recorded.
   std::optional<double> Float32Error(const std::string& kind) const;
 
+  // Whether every tensor of the kind is listed by skipped().
+  bool IsSkipped(const std::string& kind) const;
   std::vector<GoldenSkip> skipped() const;
   std::vector<std::string> Unaccounted() const;
 
@@ -45,6 +48,7 @@ class GoldenRecording {
     std::string skip_reason;
   };
   absl::Status TakeFloat32Errors();
+  void TakeStatedErrors(const std::string& golden_json);
   // Whether an element of a pad.* tensor of `count` elements belongs to a masked position.
   bool IsPadding(const std::string& name, size_t element, size_t count) const;
   std::map<std::string, Entry> tensors_;

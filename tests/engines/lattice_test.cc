@@ -1,4 +1,5 @@
-// The engine lattice against the recorded answers of the original implementation, and its errors.
+// The engine lattice: recorded continuations step by step, counters, and its errors. Logits, hidden
+// states and stages are compared by golden_engine_test.cc.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -38,10 +39,7 @@ struct Golden {
     return {ids.begin(), ids.end()};
   }
   bool Has(const std::string& name) const { return tensors.count(name) > 0; }
-  // Without the fp32 error of a single kind, that of the logits stands for it.
-  double Bound(const char* kind) const {
-    return kErrors * errors.value(kind, errors.value("logits_f32_vs_f64", 0.0));
-  }
+  double Bound() const { return kErrors * errors.value("logits_f32_vs_f64", 0.0); }
 };
 
 Golden ReadGolden(const std::string& name) {
@@ -66,11 +64,6 @@ double Distance(const std::vector<double>& a, const std::vector<double>& b) {
     largest = std::isfinite(a[i]) ? std::max(largest, std::abs(a[i] - b[i])) : INFINITY;
   }
   return largest;
-}
-
-std::vector<double> Rows(const std::vector<double>& values, int64_t width, int64_t first,
-                         int64_t end) {
-  return {values.begin() + first * width, values.begin() + end * width};
 }
 
 // Greedy generation of as many tokens as the goldens record.
@@ -142,89 +135,17 @@ class LatticeGoldenTest : public LatticeTest, public testing::WithParamInterface
 INSTANTIATE_TEST_SUITE_P(Goldens, LatticeGoldenTest,
                          testing::Values("qwen35-tiny", "qwen35-base", "qwen35-tied-r3",
                                          "qwen35-equal-heads", "qwen35-bf16", "qwen35-long",
-                                         "qwen35-deep40", "qwen35-outlier", "qwen35-lora",
-                                         "qwen35-mtp"),
+                                         "qwen35-deep40", "qwen35-outlier"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
 
-TEST_P(LatticeGoldenTest, EveryPathGivesTheRecordedLogits) {
-  const Golden golden = ReadGolden(GetParam());
-  const Json model = Load(GetParam());
-  const int64_t vocab = model["vocab"];
-  const double bound = golden.Bound("logits_f32_vs_f64");
-  for (int p = 0; golden.Has("p" + std::to_string(p) + ".input_ids"); ++p) {
-    const std::string prompt = "p" + std::to_string(p);
-    const std::vector<int> ids = golden.Ids(prompt + ".input_ids");
-    const int64_t length = ids.size();
-    const std::vector<double> expected = golden.Values(prompt + ".logits_f64");
-    struct {
-      const char* path;
-      int64_t chunk;
-      int64_t first;
-      const char* counter;
-    } const cases[] = {{"prompt", 0, length - 1, "prompt"},
-                       {"readout", 0, 0, "readout"},
-                       {"session", length, length - 1, "prefill"},
-                       {"session", 1, 0, length > 1 ? "step" : "prefill"},
-                       {"session", (length + 1) / 2, (length + 1) / 2 - 1, "prefill"}};
-    for (const auto& run : cases) {
-      SCOPED_TRACE(testing::Message() << prompt << " " << run.path << " " << run.chunk);
-      Json sequence = {{"ids", ids}};
-      if (run.chunk > 0) sequence["chunks"] = {run.chunk};
-      const Reply reply = Call({{"op", "logits"},
-                                {"model", model["model"]},
-                                {"path", run.path},
-                                {"sequences", {sequence}}});
-      const auto [shape, logits] = Only(reply);
-      ASSERT_EQ(shape, (std::vector<int64_t>{length - run.first, vocab}));
-      EXPECT_EQ(reply.message.head["positions"][0].front(), run.first);
-      EXPECT_EQ(reply.message.head["positions"][0].back(), length - 1);
-      EXPECT_GT(reply.message.head["counters"][run.counter], 0);
-      EXPECT_THAT(Distance(logits, Rows(expected, vocab, run.first, length)), Lt(bound));
-    }
-  }
-}
-
-TEST_P(LatticeGoldenTest, HiddenStatesAndNllsAreTheRecordedOnes) {
-  const Golden golden = ReadGolden(GetParam());
-  const Json model = Load(GetParam());
-  const int64_t vocab = model["vocab"];
-  for (int p = 0; golden.Has("p" + std::to_string(p) + ".input_ids"); ++p) {
-    const std::string prompt = "p" + std::to_string(p);
-    const std::vector<int> ids = golden.Ids(prompt + ".input_ids");
-    const int64_t length = ids.size();
-    if (golden.Has(prompt + ".hidden_f64")) {
-      const auto [shape, hidden] =
-          Only(Call({{"op", "hidden"}, {"model", model["model"]}, {"ids", ids}}));
-      const std::vector<double> expected = golden.Values(prompt + ".hidden_f64");
-      ASSERT_EQ(shape.size(), 2u);
-      ASSERT_EQ(shape[0], length);
-      EXPECT_THAT(Distance(hidden, {expected.end() - length * shape[1], expected.end()}),
-                  Lt(golden.Bound("hidden_f32_vs_f64")));
-    }
-    if (length < 2) continue;
-    const auto [shape, nll] = Only(Call({{"op", "nll"}, {"model", model["model"]}, {"ids", ids}}));
-    const std::vector<double> logits = golden.Values(prompt + ".logits_f64");
-    ASSERT_EQ(shape, std::vector<int64_t>{length - 1});
-    for (int64_t t = 0; t + 1 < length; ++t) {
-      const std::vector<double> row = Rows(logits, vocab, t, t + 1);
-      const double largest = *std::max_element(row.begin(), row.end());
-      double sum = 0;
-      for (const double logit : row) sum += std::exp(logit - largest);
-      EXPECT_NEAR(nll[t], largest + std::log(sum) - row[ids[t + 1]],
-                  golden.Bound("logits_f32_vs_f64"));
-    }
-  }
-}
-
 TEST_P(LatticeGoldenTest, GenerationAndForcedStepsFollowTheRecordedContinuation) {
   const Golden golden = ReadGolden(GetParam());
   const Json model = Load(GetParam());
-  if (!golden.Has("p0.greedy_ids"))
-    GTEST_SKIP() << "the golden has no greedy continuation of the plain model";
+  ASSERT_TRUE(golden.Has("p0.greedy_ids"));
   for (int p = 0; golden.Has("p" + std::to_string(p) + ".greedy_ids"); ++p) {
     const std::string prompt = "p" + std::to_string(p);
     const std::vector<int> ids = golden.Ids(prompt + ".input_ids");
@@ -248,39 +169,8 @@ TEST_P(LatticeGoldenTest, GenerationAndForcedStepsFollowTheRecordedContinuation)
       const std::vector<double> values = *row.ToDoubles();
       logits.insert(logits.end(), values.begin(), values.end());
     }
-    EXPECT_THAT(Distance(logits, golden.Values(prompt + ".greedy_logits_f64")),
-                Lt(golden.Bound("logits_f32_vs_f64")));
+    EXPECT_THAT(Distance(logits, golden.Values(prompt + ".greedy_logits_f64")), Lt(golden.Bound()));
   }
-}
-
-class LatticeTapsTest : public LatticeGoldenTest {};
-INSTANTIATE_TEST_SUITE_P(Goldens, LatticeTapsTest, testing::Values("qwen35-base", "qwen35-long"),
-                         [](const auto& test) { return std::string(test.param).substr(7); });
-
-TEST_P(LatticeTapsTest, EveryStageThatTheEngineShowsIsTheRecordedOne) {
-  const Golden golden = ReadGolden(GetParam());
-  const Json model = Load(GetParam());
-  const Json stages = Call({{"op", "hello"}, {"protocol", {1}}}).message.head["limits"]["taps"];
-  const Json request = {{"op", "taps"},
-                        {"model", model["model"]},
-                        {"ids", golden.Ids("stage.input_ids")},
-                        {"stages", stages}};
-  const Reply reply = Call(request);
-  ASSERT_TRUE(reply.ok()) << reply.failure->message;
-  std::map<std::string, int> compared;
-  for (const Tensor& tap : reply.message.tensors) {
-    const std::string layer = std::to_string(std::stoi(tap.name.substr(1)));
-    const std::string stage = tap.name.substr(tap.name.find('.') + 1);
-    const std::string recorded = "layer" + layer + "." + stage;
-    if (!golden.Has("stage." + recorded + ".f64")) continue;
-    const double error = golden.errors["stages_f32_vs_f64"][recorded];
-    EXPECT_EQ(tap.shape, golden.tensors.at("stage." + recorded + ".f64").shape) << recorded;
-    EXPECT_THAT(Distance(*tap.ToDoubles(), golden.Values("stage." + recorded + ".f64")),
-                Lt(kErrors * error))
-        << recorded;
-    ++compared[stage];
-  }
-  EXPECT_EQ(compared.size(), stages.size());
 }
 
 TEST_F(LatticeTest, RefusesWhatTheEngineRejectsByAnErrorOfItsOwn) {
