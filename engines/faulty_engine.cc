@@ -67,7 +67,8 @@ class FaultyEngine : public Engine {
 
 std::vector<Fault> AllFaults() {
   std::vector<Fault> all;
-  for (const auto& faults : {ModelFaults(), LogitsFaults(), ProcessFaults(), GenerateFaults()}) {
+  for (const auto& faults :
+       {ModelFaults(), LogitsFaults(), ProcessFaults(), GenerateFaults(), SessionFaults()}) {
     all.insert(all.end(), faults.begin(), faults.end());
   }
   return all;

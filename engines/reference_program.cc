@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "engines/engine.h"
+#include "engines/reference_calls.h"
 #include "engines/request_fields.h"
 
 namespace crosscheck {
@@ -36,17 +37,6 @@ absl::StatusOr<Step> ReadStep(const Json& object) {
     step.ids = {*id};
   }
   return step;
-}
-
-// True when logits are wanted; they are the only observation with a tensor.
-absl::StatusOr<bool> WantsLogits(const Json& request) {
-  const absl::StatusOr<const Json*> want = ArrayField(request, "want");
-  if (!want.ok()) return want.status();
-  for (const Json& item : **want) {
-    if (!item.is_string()) return absl::InvalidArgumentError("field \"want\": expected strings");
-    if (item != "logits") return absl::UnimplementedError(absl::StrCat("want ", item.dump()));
-  }
-  return !(*want)->empty();
 }
 
 // The sequences of one program.
@@ -86,15 +76,6 @@ class Sequences {
   std::map<int64_t, std::unique_ptr<ReferenceSession>> sessions_;
 };
 
-Json FailedStep(const absl::Status& status) {
-  const Reply reply = FailedReply(status);
-  return {{"ok", false},
-          {"error",
-           {{"code", kFailureKindNames[static_cast<int>(reply.failure->kind)]},
-            {"message", reply.failure->message},
-            {"type", reply.failure->type}}}};
-}
-
 absl::StatusOr<std::vector<Step>> ReadSteps(const Json& request) {
   const absl::StatusOr<const Json*> list = ArrayField(request, "steps");
   if (!list.ok()) return list.status();
@@ -109,8 +90,30 @@ absl::StatusOr<std::vector<Step>> ReadSteps(const Json& request) {
 
 }  // namespace
 
+absl::StatusOr<bool> WantsLogits(const Json& request) {
+  const absl::StatusOr<const Json*> want = ArrayField(request, "want");
+  if (!want.ok()) return want.status();
+  for (const Json& item : **want) {
+    if (!item.is_string()) return absl::InvalidArgumentError("field \"want\": expected strings");
+    if (item != "logits") return absl::UnimplementedError(absl::StrCat("want ", item.dump()));
+  }
+  return !(*want)->empty();
+}
+
+Json FailedStep(const absl::Status& status) {
+  const Reply reply = FailedReply(status);
+  return {{"ok", false},
+          {"error",
+           {{"code", kFailureKindNames[static_cast<int>(reply.failure->kind)]},
+            {"message", reply.failure->message},
+            {"type", reply.failure->type}}}};
+}
+
 absl::StatusOr<Message> AnswerProgram(const ReferenceModel& model, DType answers,
                                       const Json& request) {
+  const absl::StatusOr<bool> calls = OptionalFlag(request, "calls");
+  if (!calls.ok()) return calls.status();
+  if (*calls) return AnswerCalls(model, answers, request);
   const absl::StatusOr<std::vector<Step>> steps = ReadSteps(request);
   if (!steps.ok()) return steps.status();
   const absl::StatusOr<bool> wants_logits = WantsLogits(request);

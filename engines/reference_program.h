@@ -19,6 +19,12 @@ namespace crosscheck {
 absl::StatusOr<Message> AnswerProgram(const ReferenceModel& model, DType answers,
                                       const Json& request);
 
+// True when logits are wanted; they are the only observation with a tensor.
+absl::StatusOr<bool> WantsLogits(const Json& request);
+
+// The observation of a step that failed.
+Json FailedStep(const absl::Status& status);
+
 // OutOfRange when empty, outside the vocabulary, or beyond the context of a session that has
 // `length` positions.
 absl::StatusOr<std::vector<int32_t>> CheckedIds(const std::vector<int64_t>& ids, int64_t length,

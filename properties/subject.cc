@@ -4,12 +4,13 @@
 #include <cstdlib>
 
 #include "properties/subjects/model_run.h"
+#include "properties/subjects/session.h"
 
 namespace crosscheck {
 namespace {
 
 std::vector<const Subject*>& MutableSubjects() {
-  static std::vector<const Subject*> subjects = {&ModelRunSubject()};
+  static std::vector<const Subject*> subjects = {&ModelRunSubject(), &SessionSubject()};
   return subjects;
 }
 

@@ -25,11 +25,25 @@ pub struct Engine {
 /// A loaded model. Decoder sessions borrow their owner mutably, so the owner is what is kept.
 pub struct Loaded {
     decoder: Option<Qwen35CpuDecoder>,
+    /// Where the model was loaded from, and its further copies: the engine runs one session per model.
+    path: String,
+    copies: Vec<Box<Qwen35CpuDecoder>>,
 }
 
 impl Loaded {
-    fn new(model: Qwen35Model) -> Self {
-        Self { decoder: Some(Qwen35CpuDecoder::new(model)) }
+    fn new(model: Qwen35Model, path: &str) -> Self {
+        Self { decoder: Some(Qwen35CpuDecoder::new(model)), path: path.into(), copies: Vec::new() }
+    }
+
+    /// `count` decoders of this model, each for one session; a copy is loaded when it is first needed.
+    pub fn owners(&mut self, count: usize) -> Result<Vec<*mut Qwen35CpuDecoder>, Fault> {
+        while self.copies.len() + 1 < count {
+            let model = Qwen35Model::from_safetensors(Path::new(&self.path))?;
+            self.copies.push(Box::new(Qwen35CpuDecoder::new(model)));
+        }
+        let first: *mut Qwen35CpuDecoder = self.decoder()?;
+        let copies = self.copies.iter_mut().map(|copy| &raw mut **copy);
+        Ok(std::iter::once(first).chain(copies).take(count).collect())
     }
 
     pub fn decoder(&mut self) -> Result<&mut Qwen35CpuDecoder, Fault> {
@@ -114,7 +128,7 @@ impl Engine {
             "eos": config.eos_token_id,
             "echo": {"dtype": "f32", "threads": 1, "path": path},
         });
-        self.models.insert(handle, Loaded::new(model));
+        self.models.insert(handle, Loaded::new(model, path));
         self.next_model += 1;
         Ok(Answer::head(answer))
     }

@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 use std::sync::Once;
 
 use lattice_inference::InferenceError;
+use serde_json::{Value, json};
 
 /// An error of the protocol: a code of docs/engine_protocol.md, a message and the engine's own error type.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fault {
     pub code: &'static str,
     pub message: String,
@@ -30,6 +31,11 @@ impl Fault {
 
     pub fn internal(message: impl Into<String>) -> Self {
         Self { code: "internal", message: message.into(), kind: "panic".into() }
+    }
+
+    /// The observation of a step of `program` that failed.
+    pub fn to_step(&self) -> Value {
+        json!({"ok": false, "error": {"code": self.code, "message": self.message, "type": self.kind}})
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing is checked here that the engine checks itself: an input that it rejects is `refused` with its error type, an
 //! input that makes it panic is `internal`.
 
+mod calls;
 mod engine;
 mod fault;
 mod frame;

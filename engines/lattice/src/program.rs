@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use lattice_inference::family::Qwen35CpuDecoder;
 use serde_json::{Value, json};
 
+use crate::calls;
 use crate::engine::Loaded;
 use crate::fault::{Fault, guard};
 use crate::frame::{Answer, Tensor};
@@ -46,16 +47,20 @@ impl Record {
                     self.tensors.push(Tensor { name: format!("step.{index}.logits"), shape, values });
                 }
             }
-            Err(fault) => self.steps.push(json!({
-                "ok": false,
-                "error": {"code": fault.code, "message": fault.message, "type": fault.kind},
-            })),
+            Err(fault) => self.steps.push(fault.to_step()),
         }
     }
 }
 
 pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     let wanted = parse_want(fields)?;
+    if request::flag(fields, "calls")? {
+        let mut answer = calls::answer(loaded, fields)?;
+        if !wanted {
+            answer.tensors.clear();
+        }
+        return Ok(answer);
+    }
     let steps = request::array(fields, "steps")?.iter().map(parse_step).collect::<Result<Vec<_>, _>>()?;
     let decoder = loaded.decoder()?;
     let mut record = Record::default();
