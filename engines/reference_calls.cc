@@ -70,7 +70,7 @@ struct Session {
 
 // What a call answers beside "ok".
 struct Outcome {
-  int64_t length = -1;       // tokens evaluated; negative: not said
+  int64_t length = -1;          // tokens evaluated; negative: not said
   const Logits* row = nullptr;  // of select
 };
 
@@ -194,9 +194,8 @@ absl::StatusOr<Message> AnswerCalls(const ReferenceModel& model, DType answers,
                                               {1, outcome->row->vocab}, outcome->row->values,
                                               answers));
   }
-  answer.head = {
-      {"steps", std::move(observations)},
-      {"counters", {{"prefill", sessions.prefilled()}, {"step", sessions.stepped()}}}};
+  answer.head = {{"steps", std::move(observations)},
+                 {"counters", {{"prefill", sessions.prefilled()}, {"step", sessions.stepped()}}}};
   return answer;
 }
 

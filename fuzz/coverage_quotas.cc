@@ -31,6 +31,23 @@ constexpr CoverageQuota kQuotas[] = {
     {"model_run", "steps", 0.05},
     {"model_run", "multi_sequence", 0.05},
     {"model_run", "repeated_token", 0.2},
+    {"session", "conduct:orderly", 0.3},
+    {"session", "call:decode", 0.2},
+    {"session", "call:finish", 0.05},
+    {"session", "call:reset", 0.05},
+    {"session", "call:prefill_after_cancel", 0.01},
+    {"session", "call:decode_after_failure", 0.02},
+    {"session", "call:prompt", 0.02},
+    {"session", "several_sessions", 0.15},
+    {"session", "context_full", 0.02},
+    {"session", "refused:open_id", 0.05},
+    {"session", "refused:open_context", 0.005},
+    {"session", "refused:empty_prompt", 0.03},
+    {"session", "refused:decode_id", 0.03},
+    {"session", "refused:second_prefill", 0.01},
+    {"session", "refused:select_before_prefill", 0.005},
+    {"session", "refused:stale_prediction", 0.01},
+    {"session", "refused:foreign_prediction", 0.002},
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Every call of a decoder session is answered as the engine's documentation says, in order and out
-// of it: what must be refused is refused with a typed error and changes nothing, nothing panics, and
-// the logits of what is accepted are those of the exact model over the ids that the session
+// of it: what must be refused is refused with a typed error and changes nothing, nothing panics,
+// and the logits of what is accepted are those of the exact model over the ids that the session
 // evaluated, whatever happened in between and in other sessions.
 #include <algorithm>
 #include <cmath>
@@ -114,9 +114,9 @@ std::optional<Verdict> JudgeStep(const SessionCase& c, size_t step,
                                   std::string(expected.rule), ")"));
     }
     if (expected.length >= 0 && answer.length != expected.length) {
-      return Finding("length", ErrorClass::kState,
-                     absl::StrCat(where, answer.length, " tokens evaluated, expected ",
-                                  expected.length));
+      return Finding(
+          "length", ErrorClass::kState,
+          absl::StrCat(where, answer.length, " tokens evaluated, expected ", expected.length));
     }
     return std::nullopt;
   }

@@ -1,11 +1,10 @@
 // Faults in the answers of `program` with `calls`. Name, what makes it show, the smallest case:
-// - dirty_refusal: a select after a decode that is refused for its prediction; 1 layer, vocabulary
-//   2, open, prefill, select, decode, select, decode refused (or: select, select, decode refused),
-//   select
+// - dirty_refusal: any call that sees the state after a decode that was refused for its prediction;
+//   open, prefill, select, refused decode, decode (or select), 1 token
 // - half_prefill: a prefill after a cancelled one, prompt of 2 or more tokens; open, cancelled
-//   prefill, prefill, select
-// - shared_cache: a select of a sequence after another sequence was prefilled and selected; two
-//   sequences, each open, prefill, select
+//   prefill, prefill, select, 2 tokens
+// - shared_cache: a select after another sequence was prefilled and selected; 2 sequences of 1
+//   token, each open, prefill, select
 #include <map>
 #include <string>
 #include <utility>
@@ -76,7 +75,8 @@ Reply HalfPrefill(Engine& inner, const Message& request, const ModelSpec& spec) 
       Json& open = steps[opened[sequence]];
       std::vector<int64_t> ids = Ids(open);
       const auto half = static_cast<ptrdiff_t>(ids.size() / 2);
-      const int64_t positions = static_cast<int64_t>(ids.size()) + half + int64_t{open["max_tokens"]};
+      const int64_t positions =
+          static_cast<int64_t>(ids.size()) + half + int64_t{open["max_tokens"]};
       if (half > 0 && positions <= spec.max_positions) {
         const std::vector<int64_t> left(ids.begin(), ids.begin() + half);
         ids.insert(ids.begin(), left.begin(), left.end());

@@ -146,9 +146,8 @@ void SessionMachine::Advance(const std::vector<SessionStep>& steps, size_t step,
 void SessionMachine::Accept(Session& session, const SessionStep& step, int index) {
   switch (step.call) {
     case SessionCall::kOpen:
-      session = Session{.phase = Phase::kOpen,
-                        .prompt = HandedIds(step, vocab_),
-                        .max_tokens = step.max_tokens};
+      session = Session{
+          .phase = Phase::kOpen, .prompt = HandedIds(step, vocab_), .max_tokens = step.max_tokens};
       break;
     case SessionCall::kPrefill:
     case SessionCall::kCancelledPrefill:

@@ -1,11 +1,11 @@
 // What the documentation of a decoder session says about every call of a program: a state machine.
 //
 // Source: the crate docs of lattice-arch 0.15.0, `decoder::{DecoderSession, PredictionLedger,
-// FinishDisposition, DecoderModel}`, and `Qwen35CpuDecoder::session`. In short: a session serves one
-// request in the order prefill, select/decode steps, finish; a call out of that order, a prediction
-// that is not live and any call after finish are refused before any state changes; a session that
-// is dropped without finish leaves nothing behind. Where the documentation leaves an outcome open
-// both are allowed, and the observed one decides how it goes on.
+// FinishDisposition, DecoderModel}`, and `Qwen35CpuDecoder::session`. In short: a session serves
+// one request in the order prefill, select/decode steps, finish; a call out of that order, a
+// prediction that is not live and any call after finish are refused before any state changes; a
+// session that is dropped without finish leaves nothing behind. Where the documentation leaves an
+// outcome open both are allowed, and the observed one decides how it goes on.
 //
 // Example:
 //   SessionMachine machine(spec);
@@ -56,8 +56,7 @@ struct SessionHistory {
 class SessionMachine {
  public:
   SessionMachine(int vocab, int context) : vocab_(vocab), context_(context) {}
-  explicit SessionMachine(const ModelSpec& spec)
-      : SessionMachine(spec.vocab, spec.max_positions) {}
+  explicit SessionMachine(const ModelSpec& spec) : SessionMachine(spec.vocab, spec.max_positions) {}
 
   SessionExpectation Expect(const std::vector<SessionStep>& steps, size_t step) const;
   // `accepted`: as observed. A refused call changes nothing, but after a cancelled prefill or a
@@ -72,8 +71,8 @@ class SessionMachine {
     Phase phase = Phase::kClosed;
     std::vector<int64_t> prompt;
     int max_tokens = 0;
-    size_t history = 0;    // once prefilled
-    int prediction = -1;   // the live one: the step of its select
+    size_t history = 0;     // once prefilled
+    int prediction = -1;    // the live one: the step of its select
     bool doubtful = false;  // a cancelled or failed call may have ended the request or prediction
   };
 

@@ -28,15 +28,19 @@ bool IsLikely(const SessionMachine& machine, const std::vector<SessionStep>& ste
          call != kCancelledDecode;
 }
 
-constexpr SessionCall kCalls[] = {
-    SessionCall::kOpen,   SessionCall::kPrefill, SessionCall::kSelect,
-    SessionCall::kDecode, SessionCall::kFinish,  SessionCall::kReset,
-    SessionCall::kCancelledPrefill, SessionCall::kCancelledDecode, SessionCall::kPrompt};
+constexpr SessionCall kCalls[] = {SessionCall::kOpen,
+                                  SessionCall::kPrefill,
+                                  SessionCall::kSelect,
+                                  SessionCall::kDecode,
+                                  SessionCall::kFinish,
+                                  SessionCall::kReset,
+                                  SessionCall::kCancelledPrefill,
+                                  SessionCall::kCancelledDecode,
+                                  SessionCall::kPrompt};
 
 // The calls that a step may make, first the one that brings its sequence further: a program of such
 // calls alone is a plain generation.
-std::vector<SessionCall> CallsAt(const SessionCase& c, const SessionMachine& machine,
-                                 size_t step) {
+std::vector<SessionCall> CallsAt(const SessionCase& c, const SessionMachine& machine, size_t step) {
   using enum SessionCall;
   std::vector<SessionStep> steps(c.steps.begin(), c.steps.begin() + static_cast<ptrdiff_t>(step));
   steps.push_back({.sequence = c.steps[step].sequence, .ids = {0}});
@@ -152,8 +156,7 @@ static void Visit(FieldVisitor& v, const Limits& limits, SessionCase& c) {
   if (c.model == nullptr || !(model == *c.model)) {
     c.model = std::make_shared<const ModelRecipe>(std::move(model));
   }
-  v.Enum("conduct", c.conduct, kSessionConductNames,
-         {.interesting = {SessionConduct::kOrderly}});
+  v.Enum("conduct", c.conduct, kSessionConductNames, {.interesting = {SessionConduct::kOrderly}});
   v.Int("sequences", c.sequences, {.lo = 1, .hi = 2, .phase = ShrinkPhase::kMates});
   int64_t budget = limits.max_multiply_adds / MultiplyAddsPerToken(c.model->spec);
   SessionMachine machine(c.model->spec);
@@ -173,8 +176,8 @@ static void Visit(FieldVisitor& v, const Limits& limits, SessionCase& c) {
 static std::vector<std::string> Labels(const SessionCase& c) {
   std::vector<std::string> labels;
   LabelModel(*c.model, labels);
-  labels.push_back(absl::StrCat(
-      "conduct:", std::string(kSessionConductNames[static_cast<size_t>(c.conduct)])));
+  labels.push_back(
+      absl::StrCat("conduct:", std::string(kSessionConductNames[static_cast<size_t>(c.conduct)])));
   SessionMachine machine(c.model->spec);
   std::set<std::string> seen;
   for (size_t i = 0; i < c.steps.size(); ++i) {

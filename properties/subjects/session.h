@@ -49,7 +49,7 @@ inline constexpr std::string_view kSessionConductNames[] = {"orderly", "any_orde
 struct SessionStep {
   SessionCall call = SessionCall::kOpen;
   int sequence = 0;
-  std::vector<int32_t> ids;  // of open and prompt; may be empty
+  std::vector<int32_t> ids = {};  // of open and prompt; may be empty
   int max_tokens = 0;        // of open
   int32_t id = 0;            // of decode
   IdFault fault = IdFault::kNone;

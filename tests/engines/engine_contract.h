@@ -215,6 +215,40 @@ inline void RunsProgramsAndClosesInTheMiddle(Engine& engine, const Checkpoints& 
   // The engine is closed with an open sequence and a loaded model when the test ends.
 }
 
+// Two sessions, call by call: a step that is refused leaves the program and the other session
+// alone.
+inline void ServesSessionsCallByCall(Engine& engine, const Checkpoints& checkpoints) {
+  const std::string model = Load(engine, checkpoints, 0);
+  const auto decode = [](int id, int prediction) {
+    return Json{{"op", "decode"}, {"sequence", 0}, {"id", id}, {"prediction", prediction}};
+  };
+  const Json steps = {{{"op", "open"}, {"sequence", 0}, {"ids", {1, 2, 3}}, {"max_tokens", 4}},
+                      {{"op", "open"}, {"sequence", 1}, {"ids", {7}}, {"max_tokens", 1}},
+                      {{"op", "prefill"}, {"sequence", 0}},
+                      {{"op", "select"}, {"sequence", 0}},
+                      {{"op", "prefill"}, {"sequence", 1}},
+                      {{"op", "select"}, {"sequence", 1}},
+                      decode(4, 5),
+                      decode(4, 3),
+                      {{"op", "finish"}, {"sequence", 1}},
+                      {{"op", "reset"}, {"sequence", 1}},
+                      {{"op", "prompt"}, {"sequence", 1}, {"ids", {1, 2}}},
+                      {{"op", "select"}, {"sequence", 1}}};
+  const Json head = {{"calls", true}, {"steps", steps}, {"want", {"logits"}}};
+  const Reply reply =
+      ExpectAnswers(engine, Request("program", head, model), checkpoints.spec(0).vocab);
+  ASSERT_TRUE(reply.ok());
+  const Json& seen = reply.message.head["steps"];
+  EXPECT_EQ(seen[2].value("length", 0), 3) << seen.dump();
+  EXPECT_EQ(seen[7].value("length", 0), 4) << seen.dump();
+  EXPECT_EQ(seen[6]["error"]["code"], "refused") << "a prediction of the other session";
+  EXPECT_EQ(seen[11]["error"]["code"], "bad_request") << "a call without a session";
+  EXPECT_NE(reply.message.Find("step.3.logits"), nullptr);
+  for (const int accepted : {0, 1, 3, 4, 5, 8, 9, 10}) {
+    EXPECT_EQ(seen[static_cast<size_t>(accepted)]["ok"], true) << seen.dump();
+  }
+}
+
 inline void RefusesSamplingThatItCannotHonour(Engine& engine, const Checkpoints& checkpoints) {
   if (!Serves(engine, "generate/1")) GTEST_SKIP() << "the engine does not offer generate/1";
   const std::string model = Load(engine, checkpoints, 0);
@@ -290,6 +324,7 @@ inline const std::vector<Law>& Laws() {
       {"AnswersTheSameBitsTwice", AnswersTheSameBitsTwice},
       {"NamesThePositionsOfASession", NamesThePositionsOfASession},
       {"RunsProgramsAndClosesInTheMiddle", RunsProgramsAndClosesInTheMiddle},
+      {"ServesSessionsCallByCall", ServesSessionsCallByCall},
       {"RefusesSamplingThatItCannotHonour", RefusesSamplingThatItCannotHonour},
       {"StopsAtAStopId", StopsAtAStopId},
       {"TakesACancelOfNothing", TakesACancelOfNothing},

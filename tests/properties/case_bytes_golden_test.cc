@@ -5,6 +5,7 @@
 
 #include "absl/strings/escaping.h"
 #include "properties/subjects/model_run.h"
+#include "properties/subjects/session.h"
 #include "tests/properties/toy_subject.h"
 
 namespace crosscheck {
@@ -42,6 +43,15 @@ TEST(CaseBytesGoldenTest, SimplestModelRun) {
   ExpectBytes(
       ModelRunSubject(), "",
       "000100000000000000000000000000000000000000000000000000000000000001010000010000000000");
+}
+
+TEST(CaseBytesGoldenTest, Session) {
+  ExpectBytes(SessionSubject(),
+              "model.vocab = 5\nmodel.max_positions = 9\nconduct = anything\nsequences = 2\n"
+              "steps.0.ids = 1 4\nsteps.0.max_tokens = 3\nsteps.1.call = prefill\n"
+              "steps.2.sequence = 1\nsteps.2.call = decode\nsteps.2.id = 2\n"
+              "steps.2.fault = huge\nsteps.2.prediction = other\n",
+              "GOLDEN");
 }
 
 TEST(CaseBytesGoldenTest, Toy) {

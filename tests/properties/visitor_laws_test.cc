@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "properties/subjects/model_run.h"
+#include "properties/subjects/session.h"
 #include "tests/properties/toy_subject.h"
 
 namespace crosscheck {
@@ -55,7 +56,7 @@ TEST_P(VisitorLaws, NamesOfFieldsAreUnique) {
 }
 
 INSTANTIATE_TEST_SUITE_P(AllSubjects, VisitorLaws,
-                         testing::Values(&ModelRunSubject(), &ToySubject()),
+                         testing::Values(&ModelRunSubject(), &SessionSubject(), &ToySubject()),
                          [](const auto& info) { return std::string(info.param->name); });
 
 // Every law must be able to fail: one broken interpreter each.
