@@ -67,23 +67,25 @@ void VisitPrompt(FieldVisitor& v, const Limits& limits, const SessionCase& c, in
                  SessionStep& step) {
   const ModelSpec& spec = c.model->spec;
   const bool has_ids = step.call == SessionCall::kOpen || step.call == SessionCall::kPrompt;
-  const int64_t positions = std::min<int64_t>(spec.max_positions, limits.max_tokens);
-  const auto longest =
-      static_cast<size_t>(std::clamp<int64_t>(budget, 1, positions + (AnyInput(c) ? 1 : 0)));
+  const int64_t beyond = AnyInput(c) ? 1 : 0;
+  const auto longest = static_cast<size_t>(std::clamp<int64_t>(
+      budget, 1, std::min<int64_t>(spec.max_positions + beyond, limits.max_tokens)));
   const auto context = static_cast<size_t>(spec.max_positions);
   v.List("ids", step.ids,
-         {.min = has_ids && !AnyInput(c) ? 1u : 0u,
-          .max = has_ids ? longest : 0,
+         {.min = 1,
+          .max = has_ids ? longest : 1,
           .typical = 8,
           .interesting = {1, 2, 3, context - 1, context, context + 1}},
          [&](FieldVisitor& e, int32_t& id) {
-           e.Int("id", id, {.lo = 0, .hi = spec.vocab - 1, .phase = ShrinkPhase::kValues});
+           e.Int("id", id,
+                 {.lo = 0, .hi = has_ids ? spec.vocab - 1 : 0, .phase = ShrinkPhase::kValues});
          });
-  const int64_t room = std::max<int64_t>(0, positions - static_cast<int64_t>(step.ids.size()));
+  const int64_t room =
+      std::max<int64_t>(0, spec.max_positions - static_cast<int64_t>(step.ids.size()));
   const bool open = step.call == SessionCall::kOpen;
   v.Int("max_tokens", step.max_tokens,
         {.lo = 0,
-         .hi = open ? room + (AnyInput(c) ? 1 : 0) : 0,
+         .hi = open ? room + beyond : 0,
          .typical = 12,
          .interesting = {1, 4, 12, room, room},
          .phase = ShrinkPhase::kLength});
@@ -92,11 +94,14 @@ void VisitPrompt(FieldVisitor& v, const Limits& limits, const SessionCase& c, in
 void VisitDecode(FieldVisitor& v, const SessionCase& c, SessionStep& step) {
   using enum SessionCall;
   const bool decode = step.call == kDecode || step.call == kCancelledDecode;
-  const bool has_ids = decode || !step.ids.empty();
+  const size_t kinds = std::size(kIdFaultNames);
+  const bool prompt = step.call == kOpen || step.call == kPrompt;
+  // There is no decode of nothing.
+  const size_t faults = decode ? kinds - 1 : prompt ? kinds : 1;
   v.Int("id", step.id,
         {.lo = 0, .hi = decode ? c.model->spec.vocab - 1 : 0, .phase = ShrinkPhase::kValues});
   v.Enum("fault", step.fault, kIdFaultNames,
-         {.count = has_ids && AnyInput(c) ? std::size(kIdFaultNames) : 1,
+         {.count = AnyInput(c) ? faults : 1,
           .interesting = {IdFault::kNone, IdFault::kNone, IdFault::kVocab}});
   v.Enum("prediction", step.prediction, kPredictionChoiceNames,
          {.count = decode && AnyOrder(c) ? std::size(kPredictionChoiceNames) : 1,
@@ -131,6 +136,7 @@ std::vector<int64_t> HandedIds(const SessionStep& step, int vocab) {
   if (step.call == SessionCall::kDecode || step.call == SessionCall::kCancelledDecode) {
     ids = {step.id};
   }
+  if (step.fault == IdFault::kEmpty) return {};
   if (ids.empty() || step.fault == IdFault::kNone) return ids;
   const int64_t faults[] = {0, -1, vocab, int64_t{vocab} + 1, int64_t{1} << 40};
   ids.back() = faults[static_cast<size_t>(step.fault)];

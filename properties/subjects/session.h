@@ -30,10 +30,11 @@ inline constexpr std::string_view kSessionCallNames[] = {
     "open",  "prefill",           "select",           "decode", "finish",
     "reset", "cancelled_prefill", "cancelled_decode", "prompt"};
 
-// Which id takes the place of the last one of a call: -1, vocab, vocab + 1, 2^40.
-enum class IdFault { kNone, kNegative, kVocab, kVocabPlusOne, kHuge };
-inline constexpr std::string_view kIdFaultNames[] = {"none", "negative", "vocab", "vocab_plus_one",
-                                                     "huge"};
+// Which id takes the place of the last one of a call: -1, vocab, vocab + 1, 2^40; or no ids at all
+// (open and prompt).
+enum class IdFault { kNone, kNegative, kVocab, kVocabPlusOne, kHuge, kEmpty };
+inline constexpr std::string_view kIdFaultNames[] = {"none",           "negative", "vocab",
+                                                     "vocab_plus_one", "huge",     "empty"};
 
 // The prediction that a decode hands over: of the latest select of its sequence, of the one before,
 // or of the latest select of another sequence.
@@ -49,9 +50,9 @@ inline constexpr std::string_view kSessionConductNames[] = {"orderly", "any_orde
 struct SessionStep {
   SessionCall call = SessionCall::kOpen;
   int sequence = 0;
-  std::vector<int32_t> ids = {};  // of open and prompt; may be empty
-  int max_tokens = 0;        // of open
-  int32_t id = 0;            // of decode
+  std::vector<int32_t> ids = {};  // of open and prompt; one 0 else
+  int max_tokens = 0;             // of open
+  int32_t id = 0;                 // of decode
   IdFault fault = IdFault::kNone;
   PredictionChoice prediction = PredictionChoice::kLatest;  // of decode
   bool operator==(const SessionStep&) const = default;

@@ -51,7 +51,8 @@ TEST(CaseBytesGoldenTest, Session) {
               "steps.0.ids = 1 4\nsteps.0.max_tokens = 3\nsteps.1.call = prefill\n"
               "steps.2.sequence = 1\nsteps.2.call = decode\nsteps.2.id = 2\n"
               "steps.2.fault = huge\nsteps.2.prediction = other\n",
-              "GOLDEN");
+              "000100000300000000000000000000000000000800000000000000000000000301010000010101040003"
+              "000000010000010000000000000101030100000002040200");
 }
 
 TEST(CaseBytesGoldenTest, Toy) {

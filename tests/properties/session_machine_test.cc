@@ -15,7 +15,9 @@ SessionStep Open(std::vector<int32_t> ids, int max_tokens = 2, int sequence = 0)
   step.ids = std::move(ids);
   return step;
 }
-SessionStep Call(SessionCall call, int sequence = 0) { return {.call = call, .sequence = sequence}; }
+SessionStep Call(SessionCall call, int sequence = 0) {
+  return {.call = call, .sequence = sequence};
+}
 SessionStep Decode(int32_t id, PredictionChoice prediction = PredictionChoice::kLatest,
                    int sequence = 0) {
   return {.call = kDecode, .sequence = sequence, .id = id, .prediction = prediction};
@@ -26,7 +28,8 @@ struct Program {
   explicit Program(std::vector<SessionStep> program) : steps(std::move(program)) {
     for (size_t i = 0; i < steps.size(); ++i) {
       last = machine.Expect(steps, i);
-      const bool cancelled = steps[i].call == kCancelledPrefill || steps[i].call == kCancelledDecode;
+      const bool cancelled =
+          steps[i].call == kCancelledPrefill || steps[i].call == kCancelledDecode;
       machine.Advance(steps, i, last.allowed != Allowed::kRefused && !cancelled);
     }
   }
@@ -64,9 +67,11 @@ TEST(SessionMachineTest, LengthsAreThoseOfTheEvaluatedTokens) {
 }
 
 TEST(SessionMachineTest, OpenRefusesWhatTheModelCannotServe) {
-  ExpectRefused("empty_prompt", {Open({})});
-  for (const IdFault fault : {IdFault::kNegative, IdFault::kVocab, IdFault::kVocabPlusOne,
-                              IdFault::kHuge}) {
+  SessionStep empty = Open({1, 2});
+  empty.fault = IdFault::kEmpty;
+  ExpectRefused("empty_prompt", {empty});
+  for (const IdFault fault :
+       {IdFault::kNegative, IdFault::kVocab, IdFault::kVocabPlusOne, IdFault::kHuge}) {
     SessionStep open = Open({1, 2});
     open.fault = fault;
     ExpectRefused("open_id", {open});
@@ -80,8 +85,7 @@ TEST(SessionMachineTest, CallsOutOfOrderAreRefused) {
   ExpectRefused("select_before_prefill", {Open({1}), Call(kSelect)});
   ExpectRefused("second_prefill", {Open({1}), Call(kPrefill), Call(kPrefill)});
   ExpectRefused("prefill_after_finish", {Open({1}), Call(kFinish), Call(kPrefill)});
-  ExpectRefused("select_after_finish",
-                {Open({1}), Call(kPrefill), Call(kFinish), Call(kSelect)});
+  ExpectRefused("select_after_finish", {Open({1}), Call(kPrefill), Call(kFinish), Call(kSelect)});
   ExpectRefused("decode_after_finish",
                 {Open({1}), Call(kPrefill), Call(kSelect), Call(kFinish), Decode(1)});
   ExpectRefused("second_finish", {Open({1}), Call(kFinish), Call(kFinish)});
@@ -99,8 +103,8 @@ TEST(SessionMachineTest, OnlyTheLivePredictionOfASessionIsTaken) {
   ExpectRefused("foreign_prediction",
                 {Open({1}), Call(kPrefill), Call(kSelect), Open({2}, 2, 1), Call(kPrefill, 1),
                  Call(kSelect, 1), Decode(1, PredictionChoice::kOther, 1)});
-  ExpectRefused("stale_prediction", {Open({1}), Call(kPrefill), Call(kSelect), Open({1}),
-                                     Call(kPrefill), Decode(1)});
+  ExpectRefused("stale_prediction",
+                {Open({1}), Call(kPrefill), Call(kSelect), Open({1}), Call(kPrefill), Decode(1)});
 }
 
 TEST(SessionMachineTest, DecodeRefusesIdsOutsideTheVocabularyAndPositionsBeyondTheContext) {
@@ -115,8 +119,8 @@ TEST(SessionMachineTest, DecodeRefusesIdsOutsideTheVocabularyAndPositionsBeyondT
 }
 
 TEST(SessionMachineTest, ARefusalLeavesTheSessionAsItWas) {
-  const Program program({Open({1, 2}), Call(kSelect), Call(kPrefill), Call(kPrefill),
-                         Call(kSelect), Decode(3, PredictionChoice::kOlder), Decode(4)});
+  const Program program({Open({1, 2}), Call(kSelect), Call(kPrefill), Call(kPrefill), Call(kSelect),
+                         Decode(3, PredictionChoice::kOlder), Decode(4)});
   EXPECT_EQ(program.last.allowed, Allowed::kAccepted);
   EXPECT_EQ(program.last.length, 3);
   EXPECT_EQ(program.machine.histories()[0].ids, (std::vector<int64_t>{1, 2, 4}));

@@ -29,9 +29,8 @@ class SessionProtocolTest : public testing::Test {
     SessionStep stale{.call = kDecode, .prediction = PredictionChoice::kOlder};
     case_.steps = {open,  {.call = kPrefill}, {.call = kSelect}, {.call = kSelect},
                    stale, {.call = kDecode},  {.call = kSelect}};
-    steps_ = {Ok({{"length", 0}}), Ok({{"length", 2}}), Ok({{"token", 2}}),
-              Ok({{"token", 2}}),  Failed("refused"),   Ok({{"length", 3}}),
-              Ok({{"token", 0}})};
+    steps_ = {Ok({{"length", 0}}), Ok({{"length", 2}}), Ok({{"token", 2}}), Ok({{"token", 2}}),
+              Failed("refused"),   Ok({{"length", 3}}), Ok({{"token", 0}})};
     rows_ = {{2, {0, 1, 4}}, {3, {0, 1, 4}}, {6, {5, 2, -1}}};
   }
 
