@@ -224,7 +224,7 @@ absl::StatusOr<std::unique_ptr<ReferenceEngine>> OpenReferenceEngine(std::string
   }
   std::string name(family);
   if (!variant.empty()) name.append(":").append(variant);
-  const DType answers = effective == "fp64" ? DType::kF64 : DType::kF32;
+  const DType answers = effective.substr(0, 4) == "fp64" ? DType::kF64 : DType::kF32;
   if (torch) {
     return ReferenceEngine::Create(
         std::move(name),

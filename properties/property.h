@@ -31,7 +31,7 @@ class Observations;
 
 struct Run {
   Role role;
-  // kTorch: TorchPrecision. kPerturbed: ExactVariant (1..3). Otherwise 0.
+  // kTorch: TorchPrecision. kPerturbed: ExactVariant, not kFp64. Otherwise 0.
   int variant = 0;
   // Loaded before the request in the engine of this role; the executor fills request.head["model"].
   // Null: no model.

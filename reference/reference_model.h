@@ -78,10 +78,22 @@ class ReferenceModel {
 };
 
 // kFp64 is the exact model. The others are the same templates in fp32 with legal orders of
-// summation: the perturbed references r_2 … r_4 of judging.md 3.1.
-enum class ExactVariant { kFp64, kFp32Recurrent, kFp32ChunkedReversed, kFp32ChunkedPairwise };
-inline constexpr std::string_view kExactVariantNames[] = {"fp64", "fp32", "fp32-chunked-reversed",
-                                                          "fp32-chunked-pairwise"};
+// summation: the perturbed references r_2 … r_4 of judging.md 3.1; the last two are the same orders
+// in fp64 and show what fp64 rounding alone does to a case.
+enum class ExactVariant {
+  kFp64,
+  kFp32Recurrent,
+  kFp32ChunkedReversed,
+  kFp32ChunkedPairwise,
+  kFp64ChunkedReversed,
+  kFp64ChunkedPairwise
+};
+inline constexpr std::string_view kExactVariantNames[] = {"fp64",
+                                                          "fp32",
+                                                          "fp32-chunked-reversed",
+                                                          "fp32-chunked-pairwise",
+                                                          "fp64-chunked-reversed",
+                                                          "fp64-chunked-pairwise"};
 absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeExactModel(std::shared_ptr<const Model> model,
                                                                ExactVariant variant);
 

@@ -53,6 +53,10 @@ absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeModel(std::shared_ptr<const 
 
 template absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeModel<Fp64>(
     std::shared_ptr<const Model>, DeltaRule);
+template absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeModel<Fp64Reversed>(
+    std::shared_ptr<const Model>, DeltaRule);
+template absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeModel<Fp64Pairwise>(
+    std::shared_ptr<const Model>, DeltaRule);
 template absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeModel<Fp32>(
     std::shared_ptr<const Model>, DeltaRule);
 template absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeModel<Fp32Reversed>(
@@ -73,6 +77,10 @@ absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeExactModel(std::shared_ptr<c
       return exact::MakeModel<exact::Fp32Reversed>(std::move(model), exact::DeltaRule::kChunked);
     case ExactVariant::kFp32ChunkedPairwise:
       return exact::MakeModel<exact::Fp32Pairwise>(std::move(model), exact::DeltaRule::kChunked);
+    case ExactVariant::kFp64ChunkedReversed:
+      return exact::MakeModel<exact::Fp64Reversed>(std::move(model), exact::DeltaRule::kChunked);
+    case ExactVariant::kFp64ChunkedPairwise:
+      return exact::MakeModel<exact::Fp64Pairwise>(std::move(model), exact::DeltaRule::kChunked);
   }
   return absl::InvalidArgumentError("unknown variant of the exact model");
 }

@@ -20,6 +20,8 @@ struct Numerics {
   static constexpr SummationOrder kOrder = order;
 };
 using Fp64 = Numerics<double, SummationOrder::kForward>;
+using Fp64Reversed = Numerics<double, SummationOrder::kReversed>;
+using Fp64Pairwise = Numerics<double, SummationOrder::kPairwise>;
 using Fp32 = Numerics<float, SummationOrder::kForward>;
 using Fp32Reversed = Numerics<float, SummationOrder::kReversed>;
 using Fp32Pairwise = Numerics<float, SummationOrder::kPairwise>;
@@ -28,6 +30,8 @@ using Fp32Pairwise = Numerics<float, SummationOrder::kPairwise>;
 // NOLINTBEGIN(bugprone-macro-parentheses): the argument is the name of a template.
 #define CROSSCHECK_INSTANTIATE_FOR_ALL_NUMERICS(Template) \
   template class Template<Fp64>;                          \
+  template class Template<Fp64Reversed>;                  \
+  template class Template<Fp64Pairwise>;                  \
   template class Template<Fp32>;                          \
   template class Template<Fp32Reversed>;                  \
   template class Template<Fp32Pairwise>

@@ -10,7 +10,10 @@
 namespace crosscheck {
 namespace {
 
-constexpr size_t kExact = 0, kReadout = 1, kSession = 2 + kReferenceRuns;  // references follow each
+constexpr size_t kFp64Orders = 2;
+// After each path: the other orders of summation in fp64, then the references in fp32.
+constexpr size_t kExact = 0, kReadout = 1, kFp32 = kReadout + kFp64Orders,
+                 kSession = kFp32 + 1 + kReferenceRuns;
 
 class ReferenceAgreementTest : public testing::Test {
  protected:
@@ -27,10 +30,12 @@ class ReferenceAgreementTest : public testing::Test {
     rows.logits[1][0] += error;
     return LogitsReply<double>({rows}, counters);
   }
-  Verdict Judge(double readout_error, double session_error, double fp32_error = 0) {
+  Verdict Judge(double readout_error, double session_error, double fp32_error = 0,
+                double fp64_error = 0) {
     Json counters = {{"readout", 2}, {"prefill", 1}, {"step", 1}};
-    for (size_t i = 1; i <= kReferenceRuns; ++i) {
-      seen_.replies[kReadout + i] = seen_.replies[kSession + i] = Shifted(fp32_error, counters);
+    for (size_t i = 1; i <= kFp64Orders + kReferenceRuns; ++i) {
+      const double error = i <= kFp64Orders ? fp64_error : fp32_error;
+      seen_.replies[kReadout + i] = seen_.replies[kSession + i] = Shifted(error, counters);
     }
     seen_.replies[kExact] = LogitsReply<double>({rows_}, {{"readout", 2}});
     seen_.replies[kReadout] = Shifted(readout_error, {{"readout", 2}});
@@ -46,13 +51,13 @@ TEST_F(ReferenceAgreementTest, PlanNeedsNoEngineAndRunsFp64) {
   const Property& property = *FindProperty("reference_agreement");
   EXPECT_TRUE(property.needs.empty());
   std::vector<crosscheck::Run> plan = property.plan(Case(ModelRunSubject(), run_));
-  ASSERT_EQ(plan.size(), 3 + 2 * kReferenceRuns);
-  EXPECT_EQ(plan[kReadout + 4].role, Role::kPerturbed);
-  EXPECT_EQ(plan[kReadout + 4].variant, 3);
+  ASSERT_EQ(plan.size(), 3 + 2 * (kFp64Orders + kReferenceRuns));
+  EXPECT_EQ(plan[kFp32 + 4].role, Role::kPerturbed);
+  EXPECT_EQ(plan[kFp32 + 4].variant, 3);
   EXPECT_EQ(plan[kReadout].variant, static_cast<int>(TorchPrecision::kFp64));
   EXPECT_EQ(plan[kSession].request.head["path"], "session");
   run_.path = ModelPath::kPrompt;
-  EXPECT_EQ(property.plan(Case(ModelRunSubject(), run_)).size(), 2 + kReferenceRuns);
+  EXPECT_EQ(property.plan(Case(ModelRunSubject(), run_)).size(), 2 + kFp64Orders + kReferenceRuns);
 }
 
 TEST_F(ReferenceAgreementTest, RoundingPassesOnBothPaths) {
@@ -79,6 +84,15 @@ TEST_F(ReferenceAgreementTest, AnIllConditionedCaseMayDifferByWhatItsFp32Referen
   EXPECT_EQ(Judge(4e-10, 0, 0.3).kind, VerdictKind::kPass);
   EXPECT_EQ(Judge(1e-8, 0, 0.3).kind, VerdictKind::kReferenceDrift) << "more than explained";
   EXPECT_EQ(Judge(1e-8, 0, 100).kind, VerdictKind::kUnsupported) << "no pass above the cap";
+}
+
+// A step that is narrower than fp32 rounding and wider than fp64's: the fp32 references show its
+// whole height and nothing of its slope.
+TEST_F(ReferenceAgreementTest, OtherOrdersOfSummationInFp64ExplainWhatTheFp32ReferencesCannot) {
+  EXPECT_EQ(Judge(1e-6, 0, 1, 0).kind, VerdictKind::kReferenceDrift);
+  EXPECT_EQ(Judge(1e-6, 0, 1, 2e-7).kind, VerdictKind::kUnsupported) << "no pass above the cap";
+  EXPECT_EQ(Judge(1e-6, 0, 1, 1e-7).kind, VerdictKind::kReferenceDrift) << "more than explained";
+  EXPECT_EQ(Judge(4e-10, 0, 0, 1e-10).kind, VerdictKind::kPass);
 }
 
 TEST_F(ReferenceAgreementTest, NonFiniteLogitsAndFailuresAreDrift) {

@@ -263,6 +263,10 @@ std::unique_ptr<ReferenceModel> MakeQwen35(std::shared_ptr<const Model> model, D
 }
 
 template std::unique_ptr<ReferenceModel> MakeQwen35<Fp64>(std::shared_ptr<const Model>, DeltaRule);
+template std::unique_ptr<ReferenceModel> MakeQwen35<Fp64Reversed>(std::shared_ptr<const Model>,
+                                                                  DeltaRule);
+template std::unique_ptr<ReferenceModel> MakeQwen35<Fp64Pairwise>(std::shared_ptr<const Model>,
+                                                                  DeltaRule);
 template std::unique_ptr<ReferenceModel> MakeQwen35<Fp32>(std::shared_ptr<const Model>, DeltaRule);
 template std::unique_ptr<ReferenceModel> MakeQwen35<Fp32Reversed>(std::shared_ptr<const Model>,
                                                                   DeltaRule);
