@@ -105,8 +105,8 @@ class RunExecutor : public Executor {
 
   bool IsEngineItself(const Run& run) const {
     // On nudged weights it computes another function, so that its answer does not vouch for itself.
-    const bool nudged = run.model != nullptr && run.model->weights.nudge != 0;
-    return run.role != Role::kEngine && !nudged && TargetOf(run.role, run.variant) == itself_;
+    return run.role != Role::kEngine && run.nudge == 0 &&
+           TargetOf(run.role, run.variant) == itself_;
   }
 
   // A model that a run loaded by itself, in the process that has it.
@@ -141,7 +141,7 @@ class RunExecutor : public Executor {
     if (target >= kTargets)
       return FailedReply(FailureKind::kBadRequest, "no such variant of a reference");
     if (run.model != nullptr) {
-      LoadedModel& model = FindOrGenerate(run.model);
+      LoadedModel& model = FindOrGenerate(ModelOf(run));
       if (NeedsLoad(model, target)) {
         std::optional<Failure> failure =
             target == kEngineTarget ? LoadInEngine(model) : LoadInReference(model, target);
@@ -291,10 +291,10 @@ class RunObservations : public Observations {
   }
 
   const Reply& operator[](size_t i) override {
-    if (!replies_[i]) {
+    if (replies_[i] == nullptr) {
       Run& run = runs_[i];
       if (run.derive) run.request = run.derive(*this);
-      replies_[i] = Perform(run);
+      replies_[i] = std::make_unique<const Reply>(Perform(run));
     }
     return *replies_[i];
   }
@@ -324,7 +324,7 @@ class RunObservations : public Observations {
 
   RunExecutor& executor_;
   std::vector<Run> runs_;
-  std::vector<std::optional<Reply>> replies_;
+  std::vector<std::unique_ptr<const Reply>> replies_;  // null: not looked at yet
   std::map<std::shared_ptr<const InputFiles>, std::string> folders_;
   std::vector<RunExecutor::OwnModel> loaded_;
   const bool want_torch_;

@@ -12,9 +12,10 @@ enum Observation : size_t { kEngineRun, kExactRun, kFirstReference };
 
 std::vector<Run> Plan(const Case& erased) {
   const auto& c = erased.As<ModelRunCase>();
-  std::vector<Run> plan = {
-      {.role = Role::kEngine, .model = c.model, .request = LogitsRequest(c, c.path)},
-      {.role = Role::kExact, .model = c.model, .request = ExactRequest(c)}};
+  std::vector<Run> plan;
+  plan.reserve(kFirstReference + kReferenceRuns);
+  plan.push_back({.role = Role::kEngine, .model = c.model, .request = LogitsRequest(c, c.path)});
+  plan.push_back({.role = Role::kExact, .model = c.model, .request = ExactRequest(c)});
   AppendReferences(plan, c.model, [erased](Observations&) {
     const auto& run = erased.As<ModelRunCase>();
     return LogitsRequest(run, run.path);

@@ -10,6 +10,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "engines/engine.h"
@@ -29,25 +31,55 @@ enum class Role {
 
 class Observations;
 
+// A request that depends on earlier observations. Copies share the function: a plan holds dozens.
+class DerivedRequest {
+ public:
+  DerivedRequest() = default;
+  template <class Function>
+    requires std::is_invocable_r_v<Message, const Function&, Observations&>
+  DerivedRequest(Function function)  // NOLINT(google-explicit-constructor): a plan gives a lambda
+      : function_(
+            std::make_shared<const std::function<Message(Observations&)>>(std::move(function))) {}
+  explicit operator bool() const { return function_ != nullptr; }
+  Message operator()(Observations& observations) const { return (*function_)(observations); }
+
+ private:
+  std::shared_ptr<const std::function<Message(Observations&)>> function_;
+};
+
 struct Run {
   Role role;
   // kTorch: TorchPrecision. kPerturbed: ExactVariant, not kFp64. Otherwise 0.
   int variant = 0;
   // Loaded before the request in the engine of this role; the executor fills request.head["model"].
   // Null: no model.
+<<<<<<< HEAD
   std::shared_ptr<const ModelRecipe> model = nullptr;
   Message request = {};
+=======
+  std::shared_ptr<const ModelRecipe> model;
+  // Not 0: a reference runs on the model with this WeightRecipe::nudge.
+  int nudge = 0;
+  Message request;
+>>>>>>> 2efcb93 (A plan's references share one derived request and a nudge number: forty runs per case no longer cost forty allocations of closures, recipes and heads)
   // A request that depends on earlier observations (the exact model over the tokens that the engine
   // produced). When set, the executor calls it once, when this run is first looked at, and sends
   // its result (with head["model"] filled) instead of `request`. It may look at other observations
   // of the plan, never at its own.
+<<<<<<< HEAD
   std::function<Message(Observations&)> derive = nullptr;
   // Written into a fresh folder that the executor names in request.head["path"]. Runs of one plan
   // that hold the same pointer get the same folder. It is removed with the observations, and what
   // a `load` of it answered as "model" is unloaded; later runs take that id through `derive`. Null:
   // no files.
   std::shared_ptr<const InputFiles> files = nullptr;
+=======
+  DerivedRequest derive = {};
+>>>>>>> 2efcb93 (A plan's references share one derived request and a nudge number: forty runs per case no longer cost forty allocations of closures, recipes and heads)
 };
+
+// The recipe that the run's engine computes, its nudge included; null when the run has no model.
+std::shared_ptr<const ModelRecipe> ModelOf(const Run& run);
 
 // Runs lazily: the i-th request is sent when it is first looked at, and its reply is kept.
 class Observations {

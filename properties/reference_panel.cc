@@ -82,15 +82,14 @@ const Reply& PanelObservations::operator[](size_t i) {
   if (!replies_[i]) {
     const Run& run = plan_[i];
     Message request = run.derive ? run.derive(*this) : run.request;
-    replies_[i] = panel_.Call(MemberOf(run, engine_), run.model, std::move(request));
+    replies_[i] = panel_.Call(MemberOf(run, engine_), ModelOf(run), std::move(request));
   }
   return *replies_[i];
 }
 
 bool PanelObservations::Available(size_t i) const {
   const Run& run = plan_[i];
-  bool nudged = run.model != nullptr && run.model->weights.nudge != 0;
-  return run.role == Role::kEngine || nudged || MemberOf(run, engine_) != engine_;
+  return run.role == Role::kEngine || run.nudge != 0 || MemberOf(run, engine_) != engine_;
 }
 
 }  // namespace crosscheck

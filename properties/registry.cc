@@ -19,6 +19,13 @@ std::vector<const Property*>& Registry() {
 
 }  // namespace
 
+std::shared_ptr<const ModelRecipe> ModelOf(const Run& run) {
+  if (run.model == nullptr || run.nudge == 0) return run.model;
+  auto nudged = std::make_shared<ModelRecipe>(*run.model);
+  nudged->weights.nudge = run.nudge;
+  return nudged;
+}
+
 const std::vector<const Property*>& Properties() { return Registry(); }
 
 const Property* FindProperty(std::string_view name) {

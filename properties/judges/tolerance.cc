@@ -94,24 +94,22 @@ static_assert(kReferenceRuns == 1 + kPerturbedVariants * (1 + kNudges));
 }  // namespace
 
 void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
-                      const std::function<Message(Observations&)>& derive) {
+                      const DerivedRequest& derive) {
+  // A null head: most of these runs are never looked at, and an empty object would be allocated.
+  const Message derived{.head = nullptr, .tensors = {}};
+  plan.reserve(plan.size() + kReferenceRuns);
   plan.push_back({.role = Role::kTorch,
                   .variant = static_cast<int>(TorchPrecision::kFp32),
                   .model = model,
-                  .request = {},
+                  .request = derived,
                   .derive = derive});
   for (int nudge = 0; nudge <= kNudges; ++nudge) {
-    std::shared_ptr<const ModelRecipe> nudged = model;
-    if (nudge != 0) {
-      auto copy = std::make_shared<ModelRecipe>(*model);
-      copy->weights.nudge = nudge;
-      nudged = std::move(copy);
-    }
     for (int variant = 1; variant <= kPerturbedVariants; ++variant) {
       plan.push_back({.role = Role::kPerturbed,
                       .variant = variant,
-                      .model = nudged,
-                      .request = {},
+                      .model = model,
+                      .nudge = nudge,
+                      .request = derived,
                       .derive = derive});
     }
   }

@@ -33,7 +33,7 @@ struct ReferenceRun {
 inline constexpr size_t kReferenceRuns = 40;
 // Appends their runs, all with the request that `derive` makes when a judge looks at one.
 void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
-                      const std::function<Message(Observations&)>& derive);
+                      const DerivedRequest& derive);
 // Those runs, the first of them being observation `first`, in the order in which they are
 // consulted: cheapest first. The bound only grows, so the order changes the work and never a
 // verdict.

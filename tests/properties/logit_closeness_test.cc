@@ -61,10 +61,10 @@ TEST_F(LogitClosenessTest, PlanAsksEngineAndReferencesTheSameOnTheCasesPath) {
   EXPECT_EQ(plan[kTorch].role, Role::kTorch);
   EXPECT_EQ(plan[5].role, Role::kPerturbed);
   EXPECT_EQ(plan[5].variant, 3);
-  EXPECT_EQ(plan[5].model->weights.nudge, 0);
+  EXPECT_EQ(plan[5].nudge, 0);
   EXPECT_EQ(plan[6].variant, 1);
-  EXPECT_EQ(plan[6].model->weights.nudge, 1);
-  EXPECT_EQ(plan[kLastNudged].model->weights.nudge, 12);
+  EXPECT_EQ(plan[6].nudge, 1);
+  EXPECT_EQ(plan[kLastNudged].nudge, 12);
 }
 
 TEST_F(LogitClosenessTest, PaddingGoesToTheEngineWithItsMaskAndNotToTheExactModel) {
