@@ -1,10 +1,15 @@
 #include "properties/bucket_draws.h"
 
+#include <algorithm>
+#include <atomic>
 #include <iterator>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "properties/judges/tolerance.h"
 
 namespace crosscheck {
@@ -47,6 +52,47 @@ std::vector<BucketDraw> BucketDraws::Select(int64_t per_bucket) const {
     idle = -1;
   }
   return selected;
+}
+
+namespace {
+
+struct SharedWork {
+  std::atomic<size_t> next = 0;
+  std::mutex mutex;  // guards what follows
+  absl::Status status;
+  int64_t done = 0;
+};
+
+}  // namespace
+
+absl::Status BucketDraws::ForEach(
+    int64_t per_bucket, int threads,
+    const std::function<absl::Status(const BucketDraw&, ModelRunCase, ReferencePanel&)>& measure,
+    const std::function<void(int64_t done, int64_t all)>& progress) const {
+  const std::vector<BucketDraw> items = Select(per_bucket);
+  SharedWork shared;
+  const auto work = [&] {
+    auto panel = ReferencePanel::Open();
+    absl::Status status = panel.status();
+    for (size_t i; status.ok() && (i = shared.next.fetch_add(1)) < items.size();) {
+      status = measure(items[i], Make(items[i]), **panel);
+      if (!status.ok()) {
+        status = absl::InternalError(
+            absl::StrCat(stream_, " draw ", items[i].draw, ": ", status.message()));
+      }
+      std::lock_guard lock(shared.mutex);
+      if (++shared.done % 100 == 0 && progress) {
+        progress(shared.done, static_cast<int64_t>(items.size()));
+      }
+    }
+    std::lock_guard lock(shared.mutex);
+    shared.status.Update(status);
+    if (!status.ok()) shared.next = items.size();
+  };
+  std::vector<std::thread> workers;
+  for (int i = 0; i < std::max(1, threads); ++i) workers.emplace_back(work);
+  for (std::thread& worker : workers) worker.join();
+  return shared.status;
 }
 
 }  // namespace crosscheck

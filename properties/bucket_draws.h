@@ -3,11 +3,14 @@
 #define CROSSCHECK_PROPERTIES_BUCKET_DRAWS_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "properties/limits.h"
+#include "properties/reference_panel.h"
 #include "properties/subjects/model_run.h"
 
 namespace crosscheck {
@@ -34,6 +37,14 @@ class BucketDraws {
   // none needed.
   std::vector<BucketDraw> Select(int64_t per_bucket) const;
   ModelRunCase Make(const BucketDraw& draw) const;
+
+  // Calls measure(draw, case, panel) for `per_bucket` cases of each bucket, on several threads with
+  // a panel each, and `progress(done, all)` after every hundredth, one at a time. The first error
+  // ends the work.
+  absl::Status ForEach(
+      int64_t per_bucket, int threads,
+      const std::function<absl::Status(const BucketDraw&, ModelRunCase, ReferencePanel&)>& measure,
+      const std::function<void(int64_t done, int64_t all)>& progress) const;
 
  private:
   uint64_t seed_;

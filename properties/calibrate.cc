@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -68,8 +65,8 @@ LogitsAnswer LastRows(const LogitsAnswer& exact) {
   return last;
 }
 
-absl::Status Measure(const ModelRunCase& c, bool torch, ReferencePanel& panel,
-                     std::map<BucketKey, CaseErrors>& errors) {
+absl::Status MeasureErrors(const ModelRunCase& c, bool torch, ReferencePanel& panel,
+                           std::map<BucketKey, CaseErrors>& errors) {
   std::vector<ModelPath> paths = BucketPaths(c);
   auto exact = panel.Answer(ReferencePanel::kExact, c, paths.front());
   if (!exact.ok()) return exact.status();
@@ -124,72 +121,24 @@ BucketBounds Summarise(Samples& samples) {
   return bounds;
 }
 
-// Runs the items on all threads. The samples of a bucket come in any order; quantiles do not depend
-// on it.
-class Campaign {
- public:
-  explicit Campaign(const CalibrateOptions& options)
-      : options_(options),
-        draws_(options.seed, "calibrate", options.limits),
-        items_(draws_.Select(options.cases_per_bucket)) {}
-
-  absl::StatusOr<AllSamples> All() {
-    std::vector<std::thread> threads;
-    for (int i = 0; i < std::max(1, options_.threads); ++i)
-      threads.emplace_back([this] { Work(); });
-    for (std::thread& thread : threads) thread.join();
-    if (!status_.ok()) return status_;
-    return std::move(samples_);
-  }
-
- private:
-  void Work() {
-    auto panel = ReferencePanel::Open();
-    absl::Status status = panel.status();
-    while (status.ok()) {
-      size_t next = next_.fetch_add(1);
-      if (next >= items_.size()) return;
-      const BucketDraw& item = items_[next];
-      std::map<BucketKey, CaseErrors> errors;
-      status =
-          Measure(draws_.Make(item), item.rank < options_.torch_cases_per_bucket, **panel, errors);
-      if (!status.ok()) {
-        status = absl::InternalError(
-            absl::StrCat("calibration draw ", item.draw, ": ", status.message()));
-        break;
-      }
-      Keep(errors);
-    }
-    std::lock_guard lock(mutex_);
-    status_.Update(status);
-    next_ = items_.size();
-  }
-
-  void Keep(const std::map<BucketKey, CaseErrors>& errors) {
-    std::lock_guard lock(mutex_);
-    for (const auto& [key, of_path] : errors) AddCase(of_path, samples_[key]);
-    ++done_;
-    if (options_.progress && done_ % 1000 == 0) {
-      options_.progress(done_, static_cast<int64_t>(items_.size()));
-    }
-  }
-
-  const CalibrateOptions& options_;
-  const BucketDraws draws_;
-  const std::vector<BucketDraw> items_;
-  std::atomic<size_t> next_ = 0;
-  std::mutex mutex_;  // guards what follows
-  AllSamples samples_;
-  absl::Status status_;
-  int64_t done_ = 0;
-};
-
 }  // namespace
 
 absl::StatusOr<ErrorBoundTable> Calibrate(const CalibrateOptions& options) {
-  Campaign campaign(options);
-  absl::StatusOr<AllSamples> samples = campaign.All();
-  if (!samples.ok()) return samples.status();
+  // The samples of a bucket come in any order; quantiles do not depend on it.
+  AllSamples samples;
+  std::mutex mutex;
+  const auto measure = [&](const BucketDraw& draw, const ModelRunCase& c, ReferencePanel& panel) {
+    std::map<BucketKey, CaseErrors> errors;
+    const bool torch = draw.rank < options.torch_cases_per_bucket;
+    if (absl::Status status = MeasureErrors(c, torch, panel, errors); !status.ok()) return status;
+    std::lock_guard lock(mutex);
+    for (const auto& [key, of_path] : errors) AddCase(of_path, samples[key]);
+    return absl::OkStatus();
+  };
+  absl::Status status =
+      BucketDraws(options.seed, "calibrate", options.limits)
+          .ForEach(options.cases_per_bucket, options.threads, measure, options.progress);
+  if (!status.ok()) return status;
   ErrorBoundTable table;
   table.provenance = {"written by `crosscheck calibrate`; columns: reference/error_bound.h",
                       absl::StrCat("seed ", options.seed, ", ", options.cases_per_bucket,
@@ -198,7 +147,7 @@ absl::StatusOr<ErrorBoundTable> Calibrate(const CalibrateOptions& options) {
                       "quantiles: typical 0.75; h and fp64_spread 0.999"};
   table.provenance.insert(table.provenance.end(), options.provenance.begin(),
                           options.provenance.end());
-  for (auto& [key, of_bucket] : *samples) table.Set(key, Summarise(of_bucket));
+  for (auto& [key, of_bucket] : samples) table.Set(key, Summarise(of_bucket));
   return table;
 }
 

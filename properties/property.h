@@ -53,29 +53,20 @@ struct Run {
   int variant = 0;
   // Loaded before the request in the engine of this role; the executor fills request.head["model"].
   // Null: no model.
-<<<<<<< HEAD
   std::shared_ptr<const ModelRecipe> model = nullptr;
-  Message request = {};
-=======
-  std::shared_ptr<const ModelRecipe> model;
   // Not 0: a reference runs on the model with this WeightRecipe::nudge.
   int nudge = 0;
-  Message request;
->>>>>>> 2efcb93 (A plan's references share one derived request and a nudge number: forty runs per case no longer cost forty allocations of closures, recipes and heads)
+  Message request = {};
   // A request that depends on earlier observations (the exact model over the tokens that the engine
   // produced). When set, the executor calls it once, when this run is first looked at, and sends
   // its result (with head["model"] filled) instead of `request`. It may look at other observations
   // of the plan, never at its own.
-<<<<<<< HEAD
-  std::function<Message(Observations&)> derive = nullptr;
+  DerivedRequest derive = {};
   // Written into a fresh folder that the executor names in request.head["path"]. Runs of one plan
   // that hold the same pointer get the same folder. It is removed with the observations, and what
   // a `load` of it answered as "model" is unloaded; later runs take that id through `derive`. Null:
   // no files.
   std::shared_ptr<const InputFiles> files = nullptr;
-=======
-  DerivedRequest derive = {};
->>>>>>> 2efcb93 (A plan's references share one derived request and a nudge number: forty runs per case no longer cost forty allocations of closures, recipes and heads)
 };
 
 // The recipe that the run's engine computes, its nudge included; null when the run has no model.

@@ -33,7 +33,8 @@ std::vector<ModelPath> Paths(const ModelRunCase& c) {
 
 std::vector<Run> Plan(const Case& erased) {
   const auto& c = erased.As<ModelRunCase>();
-  std::vector<Run> plan = {{.role = Role::kExact, .model = c.model, .request = ExactRequest(c)}};
+  std::vector<Run> plan;
+  plan.push_back({.role = Role::kExact, .model = c.model, .request = ExactRequest(c)});
   for (ModelPath path : Paths(c)) {
     plan.push_back({.role = Role::kTorch,
                     .variant = static_cast<int>(TorchPrecision::kFp64),

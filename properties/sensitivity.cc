@@ -1,12 +1,10 @@
 #include "properties/sensitivity.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <iterator>
 #include <mutex>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -103,74 +101,15 @@ absl::StatusOr<CaseDetections> PlantAll(const ModelRunCase& c, uint64_t seed,
   return detections;
 }
 
-class Measurement {
- public:
-  explicit Measurement(const SensitivityOptions& options)
-      : options_(options),
-        draws_(options.seed, "sensitivity", options.limits),
-        items_(draws_.Select(options.cases_per_bucket)) {}
-
-  absl::StatusOr<DetectionCurve> All() {
-    std::vector<std::thread> threads;
-    for (int i = 0; i < std::max(1, options_.threads); ++i)
-      threads.emplace_back([this] { Work(); });
-    for (std::thread& thread : threads) thread.join();
-    if (!status_.ok()) return status_;
-    return std::move(curve_);
-  }
-
- private:
-  void Work() {
-    auto panel = ReferencePanel::Open();
-    absl::Status status = panel.status();
-    while (status.ok()) {
-      size_t next = next_.fetch_add(1);
-      if (next >= items_.size()) return;
-      ModelRunCase c = draws_.Make(items_[next]);
-      for (ModelPath path : BucketPaths(c)) {
-        c.path = path;
-        auto detections = PlantAll(c, MixBits(items_[next].draw), **panel);
-        if (!detections.ok()) {
-          status = absl::InternalError(absl::StrCat("sensitivity draw ", items_[next].draw, ": ",
-                                                    detections.status().message()));
-          break;
-        }
-        Keep(*detections);
-      }
-      Progress();
-    }
-    std::lock_guard lock(mutex_);
-    status_.Update(status);
-    next_ = items_.size();
-  }
-
-  void Keep(const CaseDetections& detections) {
-    std::lock_guard lock(mutex_);
-    for (size_t where = 0; where < detections.found.size(); ++where) {
-      Detections& row = curve_.rows[{detections.key, static_cast<PlantedAt>(where)}];
-      ++row.cases;
-      for (size_t i = 0; i < row.findings.size(); ++i) {
-        row.findings[i] += detections.found[where][i] ? 1 : 0;
-      }
+void Add(const CaseDetections& detections, DetectionCurve& curve) {
+  for (size_t where = 0; where < detections.found.size(); ++where) {
+    Detections& row = curve.rows[{detections.key, static_cast<PlantedAt>(where)}];
+    ++row.cases;
+    for (size_t i = 0; i < row.findings.size(); ++i) {
+      row.findings[i] += detections.found[where][i] ? 1 : 0;
     }
   }
-
-  void Progress() {
-    std::lock_guard lock(mutex_);
-    if (++done_ % 100 == 0 && options_.progress) {
-      options_.progress(done_, static_cast<int64_t>(items_.size()));
-    }
-  }
-
-  const SensitivityOptions& options_;
-  const BucketDraws draws_;
-  const std::vector<BucketDraw> items_;
-  std::atomic<size_t> next_ = 0;
-  std::mutex mutex_;  // guards what follows
-  DetectionCurve curve_;
-  absl::Status status_;
-  int64_t done_ = 0;
-};
+}
 
 }  // namespace
 
@@ -218,17 +157,30 @@ std::string DetectionCurve::Print() const {
 }
 
 absl::StatusOr<DetectionCurve> MeasureSensitivity(const SensitivityOptions& options) {
-  Measurement measurement(options);
-  absl::StatusOr<DetectionCurve> curve = measurement.All();
-  if (!curve.ok()) return curve.status();
-  curve->provenance = {
+  DetectionCurve curve;
+  std::mutex mutex;
+  const auto measure = [&](const BucketDraw& draw, ModelRunCase c, ReferencePanel& panel) {
+    for (ModelPath path : BucketPaths(c)) {
+      c.path = path;
+      auto detections = PlantAll(c, MixBits(draw.draw), panel);
+      if (!detections.ok()) return detections.status();
+      std::lock_guard lock(mutex);
+      Add(*detections, curve);
+    }
+    return absl::OkStatus();
+  };
+  absl::Status status =
+      BucketDraws(options.seed, "sensitivity", options.limits)
+          .ForEach(options.cases_per_bucket, options.threads, measure, options.progress);
+  if (!status.ok()) return status;
+  curve.provenance = {
       "share of cases in which an error planted into libtorch's fp32 answers is a finding",
       "unit: largest centred L-inf of the case's four fp32 references, at least the bucket's "
       "typical one",
       absl::StrCat("seed ", options.seed, ", ", options.cases_per_bucket,
                    " cases for each bucket")};
-  curve->provenance.insert(curve->provenance.end(), options.provenance.begin(),
-                           options.provenance.end());
+  curve.provenance.insert(curve.provenance.end(), options.provenance.begin(),
+                          options.provenance.end());
   return curve;
 }
 

@@ -21,11 +21,25 @@ if(CROSSCHECK_ASAN)
   target_link_options(crosscheck_flags INTERFACE -fsanitize=address,undefined)
 endif()
 
+# One precompiled header for every library and one, with GoogleTest, for the tests. Position-independent code throughout, so
+# that programs can use them too.
+target_compile_options(crosscheck_flags INTERFACE -fPIC "SHELL:-Xclang -fno-pch-timestamp")
+set(pch_sources ${CMAKE_CURRENT_LIST_DIR}/precompiled.cc)
+add_library(crosscheck_precompiled STATIC ${pch_sources})
+target_link_libraries(crosscheck_precompiled PUBLIC crosscheck_flags absl::status absl::statusor absl::strings absl::span
+                      nlohmann_json::nlohmann_json)
+target_precompile_headers(crosscheck_precompiled PRIVATE ${CMAKE_CURRENT_LIST_DIR}/precompiled.h)
+target_compile_options(crosscheck_precompiled PRIVATE "SHELL:-Xclang -fpch-instantiate-templates")
+
 # crosscheck_library(NAME SOURCES … [DEPENDS …]): a static library whose headers are included from the repository root.
 function(crosscheck_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC crosscheck_flags ${ARG_DEPENDS})
+  # The exact model has floating-point options of its own and parses no JSON.
+  if(NOT name STREQUAL crosscheck_exact)
+    target_precompile_headers(${name} REUSE_FROM crosscheck_precompiled)
+  endif()
 endfunction()
 
 # crosscheck_test(FILE [DEPENDS …] [LOADS …]): one GoogleTest program per test file, registered with ctest under its path.
@@ -38,6 +52,7 @@ function(crosscheck_test file)
   add_executable(${target} ${file})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_link_libraries(${target} PRIVATE ${ARG_DEPENDS} crosscheck_test_main)
+  target_precompile_headers(${target} REUSE_FROM crosscheck_test_main)
   add_test(NAME ${test_name} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${test_name} PROPERTIES TIMEOUT 900)
   if(ARG_LOADS)
