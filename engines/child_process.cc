@@ -11,10 +11,15 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
 #include <thread>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace crosscheck {
 namespace {
@@ -161,15 +166,17 @@ ChildProcess::Event ChildProcess::Exchange(std::string_view* output, InputBuffer
   for (;;) {
     if (to_child_ >= 0 && !WriteSome(output)) *output = {};  // dead or dying: its stdout tells
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    if (left <= 0) return Event::kDeadline;
     std::array<pollfd, 3> waits{{{from_child_, POLLIN, 0},
                                  {log_, POLLIN, 0},
                                  {output->empty() ? -1 : to_child_, POLLOUT, 0}}};
     const int ready =
-        poll(waits.data(), waits.size(), static_cast<int>(std::min<int64_t>(left, 1 << 30)));
-    if (ready <= 0) continue;
-    if (waits[1].revents != 0) DrainLog();
-    if (waits[0].revents == 0) continue;
+        poll(waits.data(), waits.size(), static_cast<int>(std::clamp<int64_t>(left, 0, 1 << 30)));
+    if (ready > 0 && waits[1].revents != 0) DrainLog();
+    if (ready <= 0 || waits[0].revents == 0) {
+      // Asked once more after the deadline: this process may be the one that got no core.
+      if (left <= 0) return Event::kDeadline;
+      continue;
+    }
     size_t room = 0;
     char* free_space = input->Reserve(wanted, &room);
     const ssize_t count = read(from_child_, free_space, room);
@@ -179,6 +186,32 @@ ChildProcess::Event ChildProcess::Exchange(std::string_view* output, InputBuffer
     }
     if (count == 0) return Event::kClosed;
   }
+}
+
+ChildProcess::Activity ChildProcess::ActivityNow() const {
+  Activity activity;
+  const auto ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
+  std::error_code error;
+  const std::filesystem::path tasks = absl::StrCat("/proc/", pid_, "/task");
+  for (const auto& task : std::filesystem::directory_iterator(tasks, error)) {
+    std::ifstream file(task.path() / "stat");
+    std::string stat;
+    std::getline(file, stat);
+    // proc(5): "pid (name) state …", utime and stime are the fields 14 and 15; a name may hold
+    // anything.
+    const size_t name_end = stat.rfind(')');
+    if (name_end == std::string::npos) continue;
+    const std::vector<std::string> fields =
+        absl::StrSplit(stat.substr(name_end + 1), ' ', absl::SkipEmpty());
+    uint64_t user = 0, system = 0;
+    if (fields.size() < 13 || !absl::SimpleAtoi(fields[11], &user) ||
+        !absl::SimpleAtoi(fields[12], &system)) {
+      continue;
+    }
+    activity.runnable |= fields[0] == "R";
+    activity.cpu_seconds += static_cast<double>(user + system) / ticks;
+  }
+  return activity;
 }
 
 void ChildProcess::CloseInput() { Close(&to_child_); }

@@ -58,6 +58,14 @@ class ChildProcess {
   int ExitCode() const;      // after Wait: -1 when ended by a signal
   std::string StderrTail();  // the last 20 lines so far
 
+  // What the operating system says of the process now: whether a thread of it runs or waits for a
+  // core, and the CPU seconds of all its threads so far. Not runnable when it cannot be told.
+  struct Activity {
+    bool runnable = false;
+    double cpu_seconds = 0;
+  };
+  Activity ActivityNow() const;
+
   pid_t pid() const { return pid_; }
 
  private:

@@ -122,6 +122,7 @@ class HostClientImpl : public HostClient {
   Reply CallOnce(const Message& request, const std::string& op);
   // One frame out, one answer in, without looking at its fields.
   Reply Exchange(std::string_view frame, const std::string& op, int64_t id);
+  bool StillStarved(std::optional<double>& since, double limit) const;
   std::optional<Reply> TakeFrame(const std::string& op, int64_t id, bool* progress);
   std::optional<Failure> CheckRepeat(const Message& request, const std::string& op,
                                      const Reply& first);
@@ -222,6 +223,7 @@ Reply HostClientImpl::CallOnce(const Message& request, const std::string& op) {
 Reply HostClientImpl::Exchange(std::string_view frame, const std::string& op, int64_t id) {
   const double limit = op == "hello" ? options_.hello_deadline_seconds : options_.deadline_seconds;
   auto deadline = Clock::now() + Seconds(limit);
+  std::optional<double> starved_since;  // CPU seconds of the child when it was first found starved
   input_.clear();
   size_t wanted = 0;
   for (;;) {
@@ -229,6 +231,10 @@ Reply HostClientImpl::Exchange(std::string_view frame, const std::string& op, in
       case ChildProcess::Event::kClosed:
         return Died(op);
       case ChildProcess::Event::kDeadline:
+        if (StillStarved(starved_since, limit)) {
+          deadline = Clock::now() + Seconds(limit);
+          continue;
+        }
         return Kill(FailureKind::kSlow, absl::StrCat("no answer to ", op, " within ", limit, " s"));
       case ChildProcess::Event::kInput:
         break;
@@ -242,6 +248,15 @@ Reply HostClientImpl::Exchange(std::string_view frame, const std::string& op, in
       wanted = kFrameHeaderBytes + sizes->head + sizes->payload;
     }
   }
+}
+
+// A deadline is meant for the engine: on an overloaded machine a process that waits for a core has
+// not been given the time yet. A spinning engine uses its CPU seconds up, a sleeping one is not
+// runnable; both are slow.
+bool HostClientImpl::StillStarved(std::optional<double>& since, double limit) const {
+  const ChildProcess::Activity now = child_->ActivityNow();
+  if (!since) since = now.cpu_seconds;
+  return now.runnable && now.cpu_seconds - *since < limit / 2;
 }
 
 // The answer when it is complete, a failure when the bytes are none, nothing while they are

@@ -1,4 +1,5 @@
-// What nearly every translation unit parses: two thirds of its compile time without a precompiled header.
+// What nearly every translation unit parses: two thirds of its compile time without a precompiled
+// header.
 #include <algorithm>
 #include <array>
 #include <functional>

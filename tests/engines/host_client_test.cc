@@ -2,9 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -57,7 +61,7 @@ class HostClientFaultTest : public testing::TestWithParam<Fault> {};
 
 TEST_P(HostClientFaultTest, IsReportedAndTheNextCallWorks) {
   const Fault& fault = GetParam();
-  const auto client = StartMisbehaving(std::string(fault.op) == "hang" ? 0.3 : 5);
+  const auto client = StartMisbehaving(fault.kind == FailureKind::kSlow ? 0.3 : 5);
   ASSERT_NE(client, nullptr);
   const Failure failure = FailureOf(*client, Request(fault.op, {{"ids", {1, 2}}}));
   EXPECT_EQ(kFailureKindNames[static_cast<int>(failure.kind)],
@@ -75,6 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"exit", FailureKind::kDead, "exit 7 during exit", true},
         Fault{"rust_memory", FailureKind::kOutOfMemory, "signal 6", true},
         Fault{"hang", FailureKind::kSlow, "no answer to hang within 0.3 s", true},
+        Fault{"spin", FailureKind::kSlow, "no answer to spin within 0.3 s", true},
         Fault{"babble", FailureKind::kProtocol, "babbling: loading model\\x01 ... 100 %\\n", true},
         Fault{"extra", FailureKind::kProtocol, "babbling: ", true},
         Fault{"wrong_id", FailureKind::kProtocol, "lying: id, expected 2, got 4711", true},
@@ -85,6 +90,49 @@ INSTANTIATE_TEST_SUITE_P(
               "lying: hidden shape, expected [2, any], got [7, 1]", true},
         Fault{"taps", FailureKind::kProtocol, "lying: ", true}),
     [](const auto& info) { return std::string(info.param.op); });
+
+// The process that this thread has started.
+pid_t OnlyChild() {
+  std::ifstream children(absl::StrCat("/proc/self/task/", gettid(), "/children"));
+  pid_t child = 0;
+  children >> child;
+  EXPECT_GT(child, 0);
+  return child;
+}
+
+// Keeps one core busy, so that a process of low priority there starves.
+class BusyCore {
+ public:
+  explicit BusyCore(pid_t victim) {
+    cpu_set_t core;
+    CPU_ZERO(&core);
+    CPU_SET(sched_getcpu(), &core);
+    EXPECT_EQ(sched_setaffinity(victim, sizeof core, &core), 0);
+    EXPECT_EQ(setpriority(PRIO_PROCESS, static_cast<id_t>(victim), 19), 0);
+    spinner_ = std::thread([this, core] {
+      EXPECT_EQ(sched_setaffinity(0, sizeof core, &core), 0);
+      while (!done_) {
+      }
+    });
+  }
+  ~BusyCore() {
+    done_ = true;
+    spinner_.join();
+  }
+
+ private:
+  std::atomic<bool> done_ = false;
+  std::thread spinner_;
+};
+
+TEST(HostClientTest, AnEngineThatWaitsForACoreIsNotSlow) {
+  const auto client = StartMisbehaving(0.1);
+  ASSERT_NE(client, nullptr);
+  const BusyCore busy(OnlyChild());
+  const Reply reply = client->Call(Request("work"));
+  EXPECT_TRUE(reply.ok()) << reply.failure->message;
+  EXPECT_EQ(client->generation(), 1);
+}
 
 TEST(HostClientTest, KeepsTheLastTwentyLinesOfStderr) {
   const auto client = StartMisbehaving();
