@@ -241,12 +241,23 @@ class SmokeRun {
   SmokeReport report_;
 };
 
+// A round is every property once, then those with a share of at least two, and so on.
+const Property& PropertyAt(const std::vector<const Property*>& properties, int64_t index) {
+  int64_t round = 0;
+  for (const Property* property : properties) round += property->share;
+  int64_t place = index % round;
+  for (int turn = 0;; ++turn) {
+    for (const Property* property : properties) {
+      if (property->share > turn && place-- == 0) return *property;
+    }
+  }
+}
+
 }  // namespace
 
 SequencedCase CaseOfSequence(const SmokeOptions& options, const Limits& limits, int64_t index) {
-  const std::vector<const Property*>& properties =
-      options.properties.empty() ? Properties() : options.properties;
-  const Property& property = *properties[static_cast<size_t>(index) % properties.size()];
+  const Property& property =
+      PropertyAt(options.properties.empty() ? Properties() : options.properties, index);
   const auto group = static_cast<uint64_t>(index / options.cases_per_model);
   const uint64_t key = MixBits(options.seed);
   Stream stream(MixBits(key + static_cast<uint64_t>(index)), MixBits(key ^ MixBits(group + 1)),

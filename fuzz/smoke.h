@@ -1,10 +1,10 @@
 // The fixed sequence of cases of `crosscheck smoke`: drawn by (seed, index), run by several
 // workers, merged in order.
 //
-// Case i belongs to property i mod P. Groups of successive cases share one model, and a group is
-// run by one worker, so that a model is loaded once. Results are merged in the order of the
-// sequence: a report does not depend on the number of workers. A time limit or an interruption only
-// cuts the sequence (SmokeReport::complete).
+// Properties take turns in a fixed round in which each has `share` places. Groups of successive
+// cases share one model, and a group is run by one worker, so that a model is loaded once. Results
+// are merged in the order of the sequence: a report does not depend on the number of workers. A
+// time limit or an interruption only cuts the sequence (SmokeReport::complete).
 #ifndef CROSSCHECK_FUZZ_SMOKE_H_
 #define CROSSCHECK_FUZZ_SMOKE_H_
 

@@ -260,7 +260,8 @@ const Property& PropertyNamed_greedy_prefix() {
                                     .benign = {"exact:fp32", "exact:fp32-chunked-reversed",
                                                "exact:fp32-chunked-pairwise", "torch"},
                                     .plan = Plan,
-                                    .judge = Judge};
+                                    .judge = Judge,
+                                    .share = 5};
   return property;
 }
 

@@ -61,7 +61,8 @@ const Property& PropertyNamed_logit_closeness() {
       .benign = {"exact:fp32", "exact:fp32-chunked-reversed", "exact:fp32-chunked-pairwise",
                  "torch"},
       .plan = Plan,
-      .judge = Judge};
+      .judge = Judge,
+      .share = 6};
   return property;
 }
 

@@ -95,6 +95,8 @@ struct Property {
   std::vector<std::string_view> benign;  // engines that it must pass, e.g. "exact:fp32"
   std::vector<Run> (*plan)(const Case&);
   Verdict (*judge)(const Case&, Observations&);
+  // How many cases it gets for each case of a property with share 1, in a sequence of several.
+  int share = 1;
 };
 
 const std::vector<const Property*>& Properties();  // in the order of the list in CMakeLists.txt

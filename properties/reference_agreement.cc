@@ -180,7 +180,8 @@ const Property& PropertyNamed_reference_agreement() {
                                     .kills = {},  // no engine takes part
                                     .benign = {},
                                     .plan = Plan,
-                                    .judge = Judge};
+                                    .judge = Judge,
+                                    .share = 5};
   return property;
 }
 

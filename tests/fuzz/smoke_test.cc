@@ -244,12 +244,21 @@ TEST(CaseOfSequenceTest, CasesOfOneGroupShareTheModelAcrossProperties) {
   EXPECT_EQ(recipe(31), recipe(16));
 }
 
-TEST(CaseOfSequenceTest, PropertiesAlternate) {
+TEST(CaseOfSequenceTest, ARoundHoldsEveryPropertyOnceAndThenThoseWithALargerShare) {
+  Property once = *FindProperty("logit_closeness"), twice = once, thrice = once;
+  once.share = 1;
+  twice.share = 2;
+  thrice.share = 3;
   SmokeOptions options;
-  for (int64_t i = 0; i < 9; ++i) {
-    const size_t expected = static_cast<size_t>(i) % Properties().size();
-    EXPECT_EQ(CaseOfSequence(options, Limits(), i).property, Properties()[expected]);
+  options.properties = {&once, &thrice, &twice};
+  const std::vector<const Property*> round = {&once, &thrice, &twice, &thrice, &twice, &thrice};
+  for (int64_t i = 0; i < 12; ++i) {
+    EXPECT_EQ(CaseOfSequence(options, Limits(), i).property, round[i % 6]) << i;
   }
+}
+
+TEST(CaseOfSequenceTest, EveryPropertyHasAShare) {
+  for (const Property* property : Properties()) EXPECT_GE(property->share, 1) << property->name;
 }
 
 TEST(CoverageQuotasTest, ViolatedQuotaIsNamedWithItsShare) {
