@@ -198,6 +198,11 @@ std::string CheckAnswer(const Json& request, const Message& answer, int vocab) {
   if (op == "hidden") return CheckTensor(answer, "hidden", {Length(request), kAny});
   if (op == "taps") return CheckTaps(answer);
   if (op == "generate") return CheckGenerate(request, answer, vocab);
+  if (op == "draw" || op == "invert") {
+    return CheckTypes(answer.head, {{"tokens", Json::value_t::array},
+                                    {"order", Json::value_t::string},
+                                    {"counters", Json::value_t::object}});
+  }
   if (op == "program") return CheckProgram(request, answer, vocab);
   return "";
 }

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "engines/faults/fault.h"
 #include "engines/request_fields.h"
+#include "engines/sampler_ops.h"
 #include "reference/checkpoint.h"
 
 namespace crosscheck {
@@ -22,10 +23,11 @@ class FaultyEngine : public Engine {
   Reply Call(const Message& request) override {
     const std::string op = StringField(request.head, "op").value_or("");
     if (op == "load") return Load(request);
+    if (op != fault_.op || fault_.answer == nullptr) return inner_->Call(request);
+    // The sampler needs no model.
+    if (IsSamplerOp(op)) return fault_.answer(*inner_, request, ModelSpec());
     const auto spec = specs_.find(StringField(request.head, "model").value_or(""));
-    if (op != fault_.op || fault_.answer == nullptr || spec == specs_.end()) {
-      return inner_->Call(request);
-    }
+    if (spec == specs_.end()) return inner_->Call(request);
     return fault_.answer(*inner_, request, spec->second);
   }
 
@@ -67,8 +69,8 @@ class FaultyEngine : public Engine {
 
 std::vector<Fault> AllFaults() {
   std::vector<Fault> all;
-  for (const auto& faults :
-       {ModelFaults(), LogitsFaults(), ProcessFaults(), GenerateFaults(), SessionFaults()}) {
+  for (const auto& faults : {ModelFaults(), LogitsFaults(), ProcessFaults(), GenerateFaults(),
+                             SessionFaults(), SamplerFaults()}) {
     all.insert(all.end(), faults.begin(), faults.end());
   }
   return all;

@@ -6,8 +6,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "engines/reference_generate.h"
 #include "engines/reference_ops.h"
 #include "engines/request_fields.h"
+#include "engines/sampler_ops.h"
 #include "reference/checkpoint.h"
 #include "reference/weights.h"
 
@@ -69,8 +71,12 @@ ModelSpec ProbeSpec() {
 
 class ReferenceEngineImpl : public ReferenceEngine {
  public:
-  ReferenceEngineImpl(std::string name, Factory factory, DType answers)
-      : name_(std::move(name)), factory_(std::move(factory)), answers_(answers) {}
+  ReferenceEngineImpl(std::string name, Factory factory, SamplerFactory sampler_factory,
+                      DType answers)
+      : name_(std::move(name)),
+        factory_(std::move(factory)),
+        sampler_factory_(std::move(sampler_factory)),
+        answers_(answers) {}
 
   Reply Call(const Message& request) override {
     absl::StatusOr<Message> answer = Answer(request);
@@ -104,19 +110,38 @@ class ReferenceEngineImpl : public ReferenceEngine {
       return Message();
     }
     if (*op == "load") return Load(request);
-    const ReferenceOp* known = FindReferenceOp(*op);
-    if (known == nullptr && *op != "unload") {
-      return absl::UnimplementedError(absl::StrCat("op \"", *op, "\""));
+    if (IsSamplerOp(*op)) return OnSampler([&] { return AnswerSampler(*sampler_, request); });
+    return AnswerOnModel(*op, request.head);
+  }
+
+  absl::StatusOr<Message> AnswerOnModel(const std::string& op, const Json& request) {
+    const ReferenceOp* known = FindReferenceOp(op);
+    if (known == nullptr && op != "unload" && op != "generate") {
+      return absl::UnimplementedError(absl::StrCat("op \"", op, "\""));
     }
-    const absl::StatusOr<std::string> id = StringField(request.head, "model");
+    const absl::StatusOr<std::string> id = StringField(request, "model");
     if (!id.ok()) return id.status();
     const auto model = models_.find(*id);
     if (model == models_.end()) {
       return absl::InvalidArgumentError(absl::StrCat("no model \"", *id, "\""));
     }
-    if (known != nullptr) return known->answer(*model->second, answers_, request.head);
+    if (op == "generate") {
+      return OnSampler([&] { return AnswerGenerate(*model->second, *sampler_, request); });
+    }
+    if (known != nullptr) return known->answer(*model->second, answers_, request);
     models_.erase(model);
     return Message();
+  }
+
+  // Made on first use, as libtorch's costs a second.
+  template <class Function>
+  absl::StatusOr<Message> OnSampler(Function answer) {
+    if (sampler_ == nullptr) {
+      auto sampler = sampler_factory_();
+      if (!sampler.ok()) return sampler.status();
+      sampler_ = *std::move(sampler);
+    }
+    return answer();
   }
 
   // Runs a model of a few weights, so that a lazily loaded implementation pays its start here and
@@ -142,12 +167,13 @@ class ReferenceEngineImpl : public ReferenceEngine {
                    {"name", name_},
                    {"version", "1"},
                    {"build", __VERSION__},
-                   {"extensions", {"core", "model/1", "session/1", "generate/1"}},
+                   {"extensions", {"core", "model/1", "session/1", "generate/1", "sampler/1"}},
                    {"environment", {{"threads", 1}}},
                    {"limits",
                     {{"masks", true},
                      {"batched", false},
                      {"chunked_prefill", true},
+                     {"logit_bias", true},
                      {"storage", {"F32", "BF16", "F16"}}}}};
     return answer;
   }
@@ -192,6 +218,8 @@ class ReferenceEngineImpl : public ReferenceEngine {
 
   const std::string name_;
   const Factory factory_;
+  const SamplerFactory sampler_factory_;
+  std::unique_ptr<ReferenceSampler> sampler_;
   const DType answers_;
   std::map<std::string, std::unique_ptr<ReferenceModel>> models_;
   int64_t next_model_ = 1;
@@ -208,8 +236,10 @@ int IndexOf(const std::string_view (&names)[N], std::string_view name) {
 }  // namespace
 
 std::unique_ptr<ReferenceEngine> ReferenceEngine::Create(std::string name, Factory factory,
+                                                         SamplerFactory sampler_factory,
                                                          DType answers) {
-  return std::make_unique<ReferenceEngineImpl>(std::move(name), std::move(factory), answers);
+  return std::make_unique<ReferenceEngineImpl>(std::move(name), std::move(factory),
+                                               std::move(sampler_factory), answers);
 }
 
 absl::StatusOr<std::unique_ptr<ReferenceEngine>> OpenReferenceEngine(std::string_view family,
@@ -231,13 +261,14 @@ absl::StatusOr<std::unique_ptr<ReferenceEngine>> OpenReferenceEngine(std::string
         [index](std::shared_ptr<const Model> model) {
           return MakeTorchModel(std::move(model), static_cast<TorchPrecision>(index));
         },
-        answers);
+        [index] { return MakeTorchSampler(static_cast<TorchPrecision>(index)); }, answers);
   }
   return ReferenceEngine::Create(
       std::move(name),
       [index](std::shared_ptr<const Model> model) {
         return MakeExactModel(std::move(model), static_cast<ExactVariant>(index));
       },
+      [] { return absl::StatusOr<std::unique_ptr<ReferenceSampler>>(MakeExactSampler()); },
       answers);
 }
 

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "engines/engine.h"
 #include "reference/reference_model.h"
+#include "reference/reference_sampler.h"
 
 namespace crosscheck {
 
@@ -17,9 +18,11 @@ class ReferenceEngine : public Engine {
  public:
   using Factory =
       std::function<absl::StatusOr<std::unique_ptr<ReferenceModel>>(std::shared_ptr<const Model>)>;
+  using SamplerFactory = std::function<absl::StatusOr<std::unique_ptr<ReferenceSampler>>()>;
   // `answers`: dtype of the tensors in answers, kF64 or kF32; kF32 is exact for an fp32 model.
-  static std::unique_ptr<ReferenceEngine> Create(std::string name, Factory factory,
-                                                 DType answers = DType::kF64);
+  static std::unique_ptr<ReferenceEngine> Create(
+      std::string name, Factory factory, SamplerFactory sampler = [] { return MakeExactSampler(); },
+      DType answers = DType::kF64);
 
   // Loads a model without files and returns the id that later requests name in "model"; what the
   // executor uses.

@@ -249,95 +249,11 @@ absl::StatusOr<Message> AnswerTaps(const ReferenceModel& model, DType answers,
   return answer;
 }
 
-// Sampling parameters are always complete; greedy decoding takes neutral ones only.
-absl::Status CheckSampling(const Json& request) {
-  const absl::StatusOr<const Json*> sampling = ObjectField(request, "sampling");
-  if (!sampling.ok()) return sampling.status();
-  if (auto seed = IntegerField(**sampling, "seed"); !seed.ok()) return seed.status();
-  constexpr std::pair<const char*, double> kNeutral[] = {{"temperature", 0},
-                                                         {"top_k", 0},
-                                                         {"top_p", 1},
-                                                         {"min_p", 0},
-                                                         {"repetition_penalty", 1},
-                                                         {"frequency_penalty", 0},
-                                                         {"presence_penalty", 0}};
-  for (const auto& [name, neutral] : kNeutral) {
-    const absl::StatusOr<double> value = NumberField(**sampling, name);
-    if (!value.ok()) return value.status();
-    if (*value != neutral) {
-      return absl::UnimplementedError(absl::StrCat(name, " ", *value, "; served: ", neutral));
-    }
-  }
-  for (const char* name : {"logprobs", "stream"}) {
-    const absl::StatusOr<bool> flag = OptionalFlag(request, name);
-    if (!flag.ok()) return flag.status();
-    if (*flag) return absl::UnimplementedError(name);
-  }
-  return absl::OkStatus();
-}
-
-struct GenerateRequest {
-  std::vector<int32_t> ids;
-  int64_t max_tokens = 0;
-  std::vector<int64_t> stop;
-};
-
-absl::StatusOr<GenerateRequest> ReadGenerate(const ModelSpec& spec, const Json& request) {
-  if (absl::Status status = CheckSampling(request); !status.ok()) return status;
-  const absl::StatusOr<std::string> path = StringField(request, "path");
-  if (!path.ok()) return path.status();
-  if (*path != "session") {
-    return absl::UnimplementedError(absl::StrCat("path \"", *path, "\"; served: session"));
-  }
-  const absl::StatusOr<int64_t> max_tokens = IntegerField(request, "max_tokens");
-  if (!max_tokens.ok()) return max_tokens.status();
-  if (*max_tokens < 0) {
-    return absl::InvalidArgumentError("field \"max_tokens\": expected at least 0");
-  }
-  absl::StatusOr<std::vector<int64_t>> stop = IntegersField(request, "stop");
-  if (!stop.ok()) return stop.status();
-  absl::StatusOr<std::vector<int32_t>> ids = IdsField(request, spec);
-  if (!ids.ok()) return ids.status();
-  return GenerateRequest{*std::move(ids), *max_tokens, *std::move(stop)};
-}
-
-// Greedy; ends at the context as at max_tokens.
-absl::StatusOr<Message> AnswerGenerate(const ReferenceModel& model, DType, const Json& request) {
-  const ModelSpec& spec = model.spec();
-  const absl::StatusOr<GenerateRequest> wanted = ReadGenerate(spec, request);
-  if (!wanted.ok()) return wanted.status();
-  const std::unique_ptr<ReferenceSession> session = model.NewSession();
-  std::vector<int32_t> generated;
-  int64_t steps = 0;
-  std::string stop = "length";
-  absl::StatusOr<Logits> logits = session->Extend({.ids = wanted->ids, .all_positions = false});
-  while (logits.ok() && static_cast<int64_t>(generated.size()) < wanted->max_tokens) {
-    const int32_t next = ArgMax(logits->row(0));
-    if (next == spec.eos) stop = "eos";
-    if (stop == "length" &&
-        std::find(wanted->stop.begin(), wanted->stop.end(), next) != wanted->stop.end()) {
-      stop = "stop";
-    }
-    if (stop != "length") break;
-    generated.push_back(next);
-    const bool full = session->length() == spec.max_positions;
-    if (full || static_cast<int64_t>(generated.size()) == wanted->max_tokens) break;
-    logits = session->Extend({.ids = {&generated.back(), 1}, .all_positions = false});
-    ++steps;
-  }
-  if (!logits.ok()) return logits.status();
-  Message answer;
-  answer.head = {
-      {"ids", generated},
-      {"stop", stop},
-      {"counters",
-       {{"prefill", wanted->ids.size()}, {"step", steps}, {"generated", generated.size()}}}};
-  return answer;
-}
-
-constexpr ReferenceOp kOps[] = {{"logits", AnswerLogits},     {"nll", AnswerNll},
-                                {"hidden", AnswerHidden},     {"taps", AnswerTaps},
-                                {"generate", AnswerGenerate}, {"program", AnswerProgram}};
+constexpr ReferenceOp kOps[] = {{"logits", AnswerLogits},
+                                {"nll", AnswerNll},
+                                {"hidden", AnswerHidden},
+                                {"taps", AnswerTaps},
+                                {"program", AnswerProgram}};
 
 }  // namespace
 

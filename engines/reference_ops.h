@@ -1,4 +1,4 @@
-// The ops of model/1, session/1 and generate/1 (docs/engine_protocol.md) over one reference model.
+// The ops of model/1 and session/1 (docs/engine_protocol.md) over one reference model.
 //
 // InvalidArgument: the request is malformed; OutOfRange: the input is refused (empty, outside the
 // vocabulary, too long); Unimplemented: unsupported. The head of an answer has no "id" and no "ok".

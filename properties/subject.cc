@@ -4,13 +4,15 @@
 #include <cstdlib>
 
 #include "properties/subjects/model_run.h"
+#include "properties/subjects/sampler.h"
 #include "properties/subjects/session.h"
 
 namespace crosscheck {
 namespace {
 
 std::vector<const Subject*>& MutableSubjects() {
-  static std::vector<const Subject*> subjects = {&ModelRunSubject(), &SessionSubject()};
+  static std::vector<const Subject*> subjects = {&ModelRunSubject(), &SessionSubject(),
+                                                 &SamplerSubject()};
   return subjects;
 }
 

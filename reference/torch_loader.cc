@@ -1,4 +1,4 @@
-// MakeTorchModel: loads the shared library on first use and asks its factory.
+// MakeTorchModel and MakeTorchSampler: load the shared library on first use and ask its factories.
 #include <dlfcn.h>
 
 #include <cstdlib>
@@ -33,7 +33,7 @@ absl::StatusOr<std::string> FindLibrary() {
                    "; build the target crosscheck_torch or keep the lib folder with the program"));
 }
 
-absl::StatusOr<TorchModelFactory*> LoadFactory() {
+absl::StatusOr<void*> LoadLibrary() {
   absl::StatusOr<std::string> file = FindLibrary();
   if (!file.ok()) return file.status();
   // Read once, while the BLAS and OpenMP runtimes initialise; set_num_threads does not reach
@@ -46,22 +46,37 @@ absl::StatusOr<TorchModelFactory*> LoadFactory() {
         absl::StrCat("cannot load ", *file, ": ", dlerror(),
                      "; install libtorch 1.13 and libopenblas0-pthread"));
   }
-  void* const symbol = dlsym(library, kTorchFactoryName);
+  return library;
+}
+
+template <class Factory>
+absl::StatusOr<Factory*> LoadFactory(const char* name) {
+  static const absl::StatusOr<void*> library = LoadLibrary();
+  if (!library.ok()) return library.status();
+  void* const symbol = dlsym(*library, name);
   if (symbol == nullptr) {
     return absl::FailedPreconditionError(
-        absl::StrCat(*file, " has no symbol ", kTorchFactoryName, "; build crosscheck_torch anew"));
+        absl::StrCat(kTorchLibraryName, " has no symbol ", name, "; build crosscheck_torch anew"));
   }
-  return reinterpret_cast<TorchModelFactory*>(symbol);
+  return reinterpret_cast<Factory*>(symbol);
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeTorchModel(std::shared_ptr<const Model> model,
                                                                TorchPrecision precision) {
-  static const absl::StatusOr<TorchModelFactory*> factory = LoadFactory();
+  static const auto factory = LoadFactory<TorchModelFactory>(kTorchFactoryName);
   if (!factory.ok()) return factory.status();
   TorchModelResult result;
   (*factory)(&model, precision, &result);
+  return result;
+}
+
+absl::StatusOr<std::unique_ptr<ReferenceSampler>> MakeTorchSampler(TorchPrecision precision) {
+  static const auto factory = LoadFactory<TorchSamplerFactory>(kTorchSamplerFactoryName);
+  if (!factory.ok()) return factory.status();
+  TorchSamplerResult result;
+  (*factory)(precision, &result);
   return result;
 }
 

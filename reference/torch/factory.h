@@ -1,5 +1,5 @@
-// The one symbol that libcrosscheck_torch.so exports. It includes nothing of torch, so that the
-// loader can name its type.
+// The symbols that libcrosscheck_torch.so exports. It includes nothing of torch, so that the loader
+// can name their types.
 #ifndef CROSSCHECK_REFERENCE_TORCH_FACTORY_H_
 #define CROSSCHECK_REFERENCE_TORCH_FACTORY_H_
 
@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "reference/reference_model.h"
+#include "reference/reference_sampler.h"
 
 namespace crosscheck {
 
@@ -15,11 +16,18 @@ using TorchModelFactory = void(std::shared_ptr<const Model>* model, TorchPrecisi
                                TorchModelResult* result);
 inline constexpr char kTorchLibraryName[] = "libcrosscheck_torch.so";
 inline constexpr char kTorchFactoryName[] = "crosscheck_make_torch_model";
+using TorchSamplerResult = absl::StatusOr<std::unique_ptr<ReferenceSampler>>;
+using TorchSamplerFactory = void(TorchPrecision precision, TorchSamplerResult* result);
+inline constexpr char kTorchSamplerFactoryName[] = "crosscheck_make_torch_sampler";
 
 }  // namespace crosscheck
 
 // Moves `*model` into a new model and stores it, or why there is none, in `*result`. Never throws.
 extern "C" __attribute__((
     visibility("default"))) crosscheck::TorchModelFactory crosscheck_make_torch_model;
+
+// Stores a sampler in `*result`. Never throws.
+extern "C" __attribute__((
+    visibility("default"))) crosscheck::TorchSamplerFactory crosscheck_make_torch_sampler;
 
 #endif  // CROSSCHECK_REFERENCE_TORCH_FACTORY_H_

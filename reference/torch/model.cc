@@ -3,7 +3,6 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <exception>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -12,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "reference/torch/factory.h"
+#include "reference/torch/guarded.h"
 
 namespace crosscheck::torch_reference {
 namespace {
@@ -19,19 +19,6 @@ namespace {
 std::map<Family, NetworkFactory>& Registry() {
   static auto* const registry = new std::map<Family, NetworkFactory>();
   return *registry;
-}
-
-// Runs a computation without autograd and turns libtorch's exceptions into a status.
-template <class Function>
-auto Guarded(Function&& function) -> absl::StatusOr<decltype(function())> {
-  try {
-    const c10::InferenceMode inference;
-    return function();
-  } catch (const c10::Error& error) {
-    return absl::InternalError(absl::StrCat("libtorch: ", error.what_without_backtrace()));
-  } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat("libtorch: ", error.what()));
-  }
 }
 
 class Session : public ReferenceSession {
@@ -176,8 +163,8 @@ class TorchModel : public ReferenceModel {
   std::vector<LayerState> empty_states_;
 };
 
-// Settings of the whole process, made once before any work.
-void PrepareProcess() {
+// Made once before any work.
+void PrepareOnce() {
   at::set_num_threads(1);  // a pool would make results depend on the machine
   // Activations of some hundred kilobytes come and go; without this each one is given back to the
   // system and faulted in again, a third of the time of a 200-token prefill.
@@ -187,8 +174,7 @@ void PrepareProcess() {
 
 absl::StatusOr<std::unique_ptr<ReferenceModel>> Make(std::shared_ptr<const Model> model,
                                                      TorchPrecision precision) {
-  static std::once_flag prepared;
-  std::call_once(prepared, PrepareProcess);
+  PrepareProcess();
   const auto factory = Registry().find(model->spec.family);
   if (factory == Registry().end()) {
     return absl::UnimplementedError(
@@ -202,6 +188,11 @@ absl::StatusOr<std::unique_ptr<ReferenceModel>> Make(std::shared_ptr<const Model
 }
 
 }  // namespace
+
+void PrepareProcess() {
+  static std::once_flag prepared;
+  std::call_once(prepared, PrepareOnce);
+}
 
 NetworkRegistration::NetworkRegistration(Family family, NetworkFactory factory) {
   Registry().emplace(family, factory);

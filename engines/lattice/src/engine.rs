@@ -9,9 +9,9 @@ use lattice_inference::model::Qwen35Model;
 use serde_json::{Value, json};
 
 use crate::fault::{Fault, guard};
-use crate::frame::{self, Answer};
+use crate::frame::{self, Answer, Payload};
 use crate::request::{self, Fields};
-use crate::{generate, logits, probe, program};
+use crate::{generate, logits, probe, program, sampler};
 
 /// The version that Cargo.toml pins.
 const LATTICE_VERSION: &str = "0.15.0";
@@ -100,6 +100,8 @@ impl Engine {
             "taps" => probe::taps(self.loaded(&fields)?, &fields),
             "program" => program::answer(self.loaded(&fields)?, &fields),
             "generate" => generate::answer(self.loaded(&fields)?, &fields),
+            "draw" => sampler::draw(&fields, &Payload::parse(&frame[frame.len() - payload_bytes..])?),
+            "invert" => sampler::invert(&fields, &Payload::parse(&frame[frame.len() - payload_bytes..])?),
             other => Err(Fault::unsupported(format!("unknown op \"{other}\""))),
         }?;
         answer.head["seconds"] = Value::from(start.elapsed().as_secs_f64());
@@ -171,12 +173,13 @@ fn hello(fields: &Fields) -> Result<Answer, Fault> {
         "name": "lattice",
         "version": LATTICE_VERSION,
         "build": BUILD,
-        "extensions": ["core", "model/1", "session/1", "generate/1"],
+        "extensions": ["core", "model/1", "session/1", "generate/1", "sampler/1"],
         "environment": {"cpu": cpu_features(), "rustc": env!("CROSSCHECK_RUSTC")},
         "limits": {
             "masks": false,
             "batched": false,
             "chunked_prefill": false,
+            "logit_bias": false,
             "storage": ["F32", "BF16", "F16"],
             "taps": probe::stage_names(),
         },

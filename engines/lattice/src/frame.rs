@@ -62,6 +62,44 @@ pub fn decode(frame: &[u8]) -> Result<(Map<String, Value>, usize), Fault> {
     }
 }
 
+/// The tensors of a request, by name.
+pub struct Payload<'a> {
+    header: Map<String, Value>,
+    data: &'a [u8],
+}
+
+impl<'a> Payload<'a> {
+    /// `bytes`: one safetensors blob, or nothing.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
+        if bytes.is_empty() {
+            return Ok(Self { header: Map::new(), data: bytes });
+        }
+        let broken = || Fault::bad_request("the payload is no safetensors blob");
+        let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(broken)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| broken())?;
+        let (header, data) = rest.split_at_checked(length).ok_or_else(broken)?;
+        match serde_json::from_slice(header) {
+            Ok(Value::Object(header)) => Ok(Self { header, data }),
+            _ => Err(broken()),
+        }
+    }
+
+    /// The values of an F32 tensor of one dimension; none when there is no tensor of this name.
+    pub fn floats(&self, name: &str) -> Result<Option<Vec<f32>>, Fault> {
+        let Some(entry) = self.header.get(name) else { return Ok(None) };
+        let offset = |i: usize| entry["data_offsets"][i].as_u64().and_then(|at| usize::try_from(at).ok());
+        let range = offset(0).zip(offset(1)).and_then(|(begin, end)| self.data.get(begin..end));
+        let flat = entry["dtype"] == "F32" && entry["shape"].as_array().is_some_and(|shape| shape.len() == 1);
+        match range {
+            Some(range) if flat && range.len() % 4 == 0 => {
+                let value = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+                Ok(Some(range.chunks_exact(4).map(value).collect()))
+            }
+            _ => Err(Fault::bad_request(format!("the tensor \"{name}\" is not F32 [n]"))),
+        }
+    }
+}
+
 /// An encoded answer whose payload is still in the tensors: it is copied once, into the caller's memory.
 pub struct Encoded {
     start: Vec<u8>,

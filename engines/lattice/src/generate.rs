@@ -10,6 +10,7 @@ use crate::engine::Loaded;
 use crate::fault::Fault;
 use crate::frame::Answer;
 use crate::request::{self, Fields};
+use crate::sampler::ORDER;
 use crate::session::{Counters, Observed, neutral_config};
 
 pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
@@ -54,7 +55,8 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     };
     let generated = result.generated_ids.len();
     let counters = Counters { prefill: session.prefilled, step: session.stepped, generated, ..Counters::default() };
-    Ok(Answer::head(json!({"ids": result.generated_ids, "stop": stop, "counters": counters.to_json()})))
+    let counters = counters.to_json();
+    Ok(Answer::head(json!({"ids": result.generated_ids, "stop": stop, "order": ORDER, "counters": counters})))
 }
 
 /// Sampling parameters are always complete. Those that the engine has not must be neutral.

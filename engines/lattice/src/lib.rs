@@ -12,6 +12,7 @@ mod logits;
 mod probe;
 mod program;
 mod request;
+mod sampler;
 mod session;
 
 use std::ffi::c_void;

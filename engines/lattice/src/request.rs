@@ -52,6 +52,12 @@ pub fn counts(fields: &Fields, name: &str) -> Result<Vec<usize>, Fault> {
         .collect()
 }
 
+/// Random seeds: any 64 bits.
+pub fn seeds(fields: &Fields, name: &str) -> Result<Vec<u64>, Fault> {
+    let wrong = || wrong(name, "an array of unsigned integers");
+    array(fields, name)?.iter().map(|value| value.as_u64().ok_or_else(wrong)).collect()
+}
+
 /// Token ids. Whether they are in the vocabulary is for the engine to say.
 pub fn ids(fields: &Fields, name: &str) -> Result<Vec<u32>, Fault> {
     array(fields, name)?.iter().map(|value| token_id(value, name)).collect()
