@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "engines/faults/fault.h"
 #include "engines/faulty_engine.h"
 #include "fuzz/corpus_store.h"
 #include "fuzz/run_case.h"
@@ -32,7 +33,7 @@ struct Minimum {
   int steps = 0;  // of a session program, at most
 };
 
-struct Fault {
+struct PlantedFault {
   std::string_view name;
   ErrorClass error;
   Minimum minimum;
@@ -42,12 +43,12 @@ struct Fault {
   std::vector<ErrorClass> also = {};  // further classes of the same fault
 };
 
-void PrintTo(const Fault& fault, std::ostream* out) { *out << fault.name; }
+void PrintTo(const PlantedFault& fault, std::ostream* out) { *out << fault.name; }
 
 // A fault that ends the process makes every failing evaluation start a new one, hence fewer cases.
 constexpr int64_t kFewCases = 4;
 
-const Fault kFaults[] = {
+const PlantedFault kFaults[] = {
     {.name = "rope_pairing",
      .error = ErrorClass::kNumeric,
      .minimum = {.tokens = 2, .vocab = 3, .head_dim = 4, .hidden = 4}},
@@ -100,7 +101,7 @@ int Replays() {
   return text == nullptr ? 5 : std::max(1, std::atoi(text));
 }
 
-class FaultyTest : public testing::TestWithParam<Fault> {
+class FaultyTest : public testing::TestWithParam<PlantedFault> {
  protected:
   void SetUp() override {
     out_ = testing::TempDir() + "faulty_test." + std::to_string(getpid());
@@ -200,7 +201,9 @@ INSTANTIATE_TEST_SUITE_P(Every, FaultyTest, testing::ValuesIn(kFaults),
 TEST(FaultyControlTest, EveryFaultIsTested) {
   std::vector<std::string_view> tested = {"none"};
   tested.reserve(1 + std::size(kFaults));
-  for (const Fault& fault : kFaults) tested.push_back(fault.name);
+  for (const PlantedFault& fault : kFaults) tested.push_back(fault.name);
+  // faulty_sampler_test.cc tests those of sampling.
+  for (const Fault& fault : SamplerFaults()) tested.push_back(fault.name);
   EXPECT_THAT(tested, testing::UnorderedElementsAreArray(FaultNames()));
 }
 
