@@ -148,7 +148,8 @@ class ReferenceEngineImpl : public ReferenceEngine {
                     {{"masks", true},
                      {"batched", false},
                      {"chunked_prefill", true},
-                     {"storage", {"F32", "BF16", "F16"}}}}};
+                     {"storage", {"F32", "BF16", "F16"}},
+                     {"families", kFamilyNames}}}};
     return answer;
   }
 
