@@ -52,6 +52,7 @@ impl Ernie {
     pub fn answer(&self, op: &str, fields: &Fields) -> Result<Answer, Fault> {
         match op {
             "logits" => self.logits(fields),
+            "nll" => self.nll(fields),
             "hidden" => self.hidden(fields),
             "taps" => self.taps(fields),
             "generate" => self.generate(fields),
@@ -130,6 +131,17 @@ impl Ernie {
             return Ok(());
         }
         Err(Fault::refused(format!("{length} positions exceed the context of {}", self.context), "InvalidInput"))
+    }
+
+    /// −ln p of each next token, from the engine's logits of all positions: it has no function for this itself.
+    fn nll(&self, fields: &Fields) -> Result<Answer, Fault> {
+        let ids = request::ids(fields, "ids")?;
+        self.check_length(ids.len())?;
+        let logits = self.model.forward_trace(&ids)?.logits;
+        let rows = logits.chunks_exact(self.vocab()).zip(&ids[1..]);
+        let values: Vec<f32> = rows.map(|(row, &next)| negative_log_likelihood(row, next)).collect();
+        let tensor = Tensor { name: "nll".into(), shape: vec![values.len()], values };
+        Ok(Answer { head: json!({}), tensors: vec![tensor] })
     }
 
     fn hidden(&self, fields: &Fields) -> Result<Answer, Fault> {
@@ -295,6 +307,12 @@ impl Ernie {
             other => Err(Fault::unsupported(format!("step \"{other}\" (prefill, decode, reset, trim)"))),
         }
     }
+}
+
+fn negative_log_likelihood(row: &[f32], id: u32) -> f32 {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = row.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+    (sum.ln() + f64::from(largest) - f64::from(row[id as usize])) as f32
 }
 
 /// Text positions: all three axes count alike.
