@@ -37,7 +37,8 @@ inline bool FitsInt(const nlohmann::json& value) {
 // straight through.
 class ConfigReader {
  public:
-  ConfigReader(const nlohmann::json& object, std::string path) : object_(object), path_(std::move(path)) {}
+  ConfigReader(const nlohmann::json& object, std::string path)
+      : object_(object), path_(std::move(path)) {}
 
   int Integer(const char* key, int fallback) {
     const nlohmann::json* value = Find(key);

@@ -63,11 +63,11 @@ int RouterTies::FirstTie(size_t sequence, const std::vector<LogitsAnswer>& refer
     for (int layer = 0; layer < exact.layers; ++layer) {
       const absl::Span<const double> row = exact.row(layer, position);
       for (const LogitsAnswer& reference : references) {
-        error =
-            std::max(error, LargestDifference(row, reference.routers[sequence].row(layer, position)));
+        error = std::max(error,
+                         LargestDifference(row, reference.routers[sequence].row(layer, position)));
       }
-      // Engines choose by probabilities, and rounding those moves a logit by units in the last place
-      // of 1, however small the logits are.
+      // Engines choose by probabilities, and rounding those moves a logit by units in the last
+      // place of 1, however small the logits are.
       ErrorBound bound(bucket_, std::max(1.0, LargestMagnitude(row)), DType::kF32);
       Distances distances{};
       distances[Index(Metric::kLinf)] = error;

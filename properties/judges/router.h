@@ -1,6 +1,6 @@
-// Near ties of a router (judging.md 4.6): expert selection is discontinuous, so where the exact margin
-// between the last chosen and the first rejected expert is within what a correct router may be off
-// by, that position and all later ones of its sequence are not judged but counted.
+// Near ties of a router (judging.md 4.6): expert selection is discontinuous, so where the exact
+// margin between the last chosen and the first rejected expert is within what a correct router may
+// be off by, that position and all later ones of its sequence are not judged but counted.
 //
 // What a correct router may be off by is the bound of logits applied to router logits: both are one
 // product with a normalised stream. The references are followed only up to the tie that they
@@ -17,8 +17,8 @@ namespace crosscheck {
 
 class RouterTies {
  public:
-  // `bucket` may be null. `experts_per_token` of the model; `exact` holds the router logits of every
-  // sequence, or none: then there are no ties.
+  // `bucket` may be null. `experts_per_token` of the model; `exact` holds the router logits of
+  // every sequence, or none: then there are no ties.
   RouterTies(const BucketBounds* bucket, int experts_per_token, const LogitsAnswer& exact);
 
   // Takes the references' router logits into account; may find ties earlier, never later.

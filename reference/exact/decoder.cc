@@ -27,7 +27,8 @@ template <class N>
 class DecoderSession final : public ReferenceSession {
  public:
   using T = typename N::Scalar;
-  explicit DecoderSession(std::shared_ptr<const Network<N>> network) : network_(std::move(network)) {
+  explicit DecoderSession(std::shared_ptr<const Network<N>> network)
+      : network_(std::move(network)) {
     for (const DecoderLayer<N>& layer : network_->layers) {
       if (const auto* attention = std::get_if<Attention<N>>(&layer.mixer)) {
         states_.push_back(attention->NewCache());
@@ -235,8 +236,8 @@ std::unique_ptr<ReferenceModel> MakeDecoder(std::shared_ptr<const Model> model, 
                  std::move(rope)}));
 }
 
-#define CROSSCHECK_INSTANTIATE(N)                                                      \
-  template std::unique_ptr<ReferenceModel> MakeDecoder<N>(                             \
+#define CROSSCHECK_INSTANTIATE(N)                          \
+  template std::unique_ptr<ReferenceModel> MakeDecoder<N>( \
       std::shared_ptr<const Model>, DeltaRule, NormWeight, std::vector<DecoderLayer<N>>)
 CROSSCHECK_INSTANTIATE(Fp64);
 CROSSCHECK_INSTANTIATE(Fp64Reversed);

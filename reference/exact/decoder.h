@@ -1,5 +1,6 @@
-// The frame of a decoder-only model: embedding, pre-norm layers of a mixer and a feed-forward block,
-// final norm, head; its sessions keep the states. A family says which blocks its layers hold.
+// The frame of a decoder-only model: embedding, pre-norm layers of a mixer and a feed-forward
+// block, final norm, head; its sessions keep the states. A family says which blocks its layers
+// hold.
 //
 //   x ← x + Mixer(N(x));   x ← x + FeedForward(N(x))        architectures.md 3.4
 #ifndef CROSSCHECK_REFERENCE_EXACT_DECODER_H_

@@ -16,9 +16,8 @@ MixtureOfExperts::MixtureOfExperts(const Weights& weights, const std::string& pr
   gate_up_ = weights.Vector(prefix + "experts.gate_up_proj")
                  .view({experts, 2 * width, hidden})
                  .transpose(1, 2);
-  down_ = weights.Vector(prefix + "experts.down_proj")
-              .view({experts, hidden, width})
-              .transpose(1, 2);
+  down_ =
+      weights.Vector(prefix + "experts.down_proj").view({experts, hidden, width}).transpose(1, 2);
 }
 
 at::Tensor MixtureOfExperts::Forward(const at::Tensor& y, const Taps& taps) const {

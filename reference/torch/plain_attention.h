@@ -1,5 +1,5 @@
-// Full attention as Llama has it: grouped heads, rotation of the whole head, no norms of q and k, no
-// gate (architectures.md 4.1 without q/k norms).
+// Full attention as Llama has it: grouped heads, rotation of the whole head, no norms of q and k,
+// no gate (architectures.md 4.1 without q/k norms).
 #ifndef CROSSCHECK_REFERENCE_TORCH_PLAIN_ATTENTION_H_
 #define CROSSCHECK_REFERENCE_TORCH_PLAIN_ATTENTION_H_
 

@@ -87,8 +87,8 @@ inline void RefusesMissingFields(Engine& engine, const Checkpoints& checkpoints)
   ExpectAnswers(engine, logits);
 }
 
-// lattice 0.15.0 asserts the ids of its debug forward (path prompt of Qwen3.5): a caught panic instead
-// of a typed error.
+// lattice 0.15.0 asserts the ids of its debug forward (path prompt of Qwen3.5): a caught panic
+// instead of a typed error.
 inline FailureKind KindForAnIdOutsideTheVocabulary(const std::string& engine,
                                                    const std::string& path, Family family) {
   return engine == "lattice" && path == "prompt" && family != Family::kLlama

@@ -88,11 +88,10 @@ void Register(const std::string& engine, bool in_host, Family family = Family::k
     if (family != Family::kQwen35) {
       name += "/" + std::string(kFamilyNames[static_cast<size_t>(family)]);
     }
-    testing::RegisterTest(
-        "EngineContractTest", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
-        [=]() -> EngineContractTest* { 
-          return new EngineContractTest(engine, in_host, family, check);
-        });
+    testing::RegisterTest("EngineContractTest", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
+                          [=]() -> EngineContractTest* {
+                            return new EngineContractTest(engine, in_host, family, check);
+                          });
   };
   for (const contract::Law& law : contract::Laws()) add(law.name, law.check);
   if (!in_host) add("AnswersBrokenFrames", AnswersBrokenFrames);

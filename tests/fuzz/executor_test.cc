@@ -270,13 +270,12 @@ TEST(ExecutorTest, MissingExtensionsAreListed) {
 
 TEST(ExecutorTest, LimitsAreNarrowedByWhatTheEngineSays) {
   std::vector<std::string> narrowed;
-  const Limits all = NarrowLimits(
-      {{"limits",
-        {{"masks", true},
-         {"chunked_prefill", true},
-         {"storage", {"F32", "BF16", "F16"}},
-         {"families", kFamilyNames}}}},
-      &narrowed);
+  const Limits all = NarrowLimits({{"limits",
+                                    {{"masks", true},
+                                     {"chunked_prefill", true},
+                                     {"storage", {"F32", "BF16", "F16"}},
+                                     {"families", kFamilyNames}}}},
+                                  &narrowed);
   EXPECT_TRUE(all.masks && all.chunked_prefill && all.reduced_storage);
   EXPECT_EQ(all.families, 7u);
   EXPECT_THAT(narrowed, testing::IsEmpty());

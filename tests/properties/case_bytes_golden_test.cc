@@ -40,9 +40,9 @@ TEST(CaseBytesGoldenTest, ModelRun) {
 }
 
 TEST(CaseBytesGoldenTest, SimplestModelRun) {
-  ExpectBytes(
-      ModelRunSubject(), "",
-      "00010000000000000000000000000000000000000000000000000000000000000101000001000000000000000000");
+  ExpectBytes(ModelRunSubject(), "",
+              "000100000000000000000000000000000000000000000000000000000000000001010000010000000000"
+              "00000000");
 }
 
 TEST(CaseBytesGoldenTest, Session) {

@@ -32,11 +32,10 @@ void AddRouter(Reply& reply, size_t index, const std::vector<std::vector<std::ve
   for (const auto& layer : router) {
     for (const auto& row : layer) values.insert(values.end(), row.begin(), row.end());
   }
-  reply.message.tensors.push_back(
-      MakeTensor("router." + std::to_string(index),
-                 {static_cast<int64_t>(router.size()), static_cast<int64_t>(router[0].size()),
-                  kExperts},
-                 absl::MakeConstSpan(values)));
+  reply.message.tensors.push_back(MakeTensor(
+      "router." + std::to_string(index),
+      {static_cast<int64_t>(router.size()), static_cast<int64_t>(router[0].size()), kExperts},
+      absl::MakeConstSpan(values)));
 }
 
 TEST(RouterMarginTest, IsTheGapBetweenTheLastChosenAndTheFirstRejected) {
@@ -130,7 +129,8 @@ TEST_F(RouterTiesTest, ATieWithAllExpertsChosenIsNone) {
 TEST_F(RouterTiesTest, ATieAtTheFirstPositionLeavesNothingToJudge) {
   FakeObservations seen;
   Reply exact = LogitsReply<double>(rows_, {{"readout", 1}});
-  AddRouter<double>(exact, 0, {{{1, 1, 0}, {1, 3, 2}, {0, 1, -1}}, {{2, 1, 0}, {2, 1, 0}, {1, 0, 2}}});
+  AddRouter<double>(exact, 0,
+                    {{{1, 1, 0}, {1, 3, 2}, {0, 1, -1}}, {{2, 1, 0}, {2, 1, 0}, {1, 0, 2}}});
   for (size_t i : {kExact, kFp32, kReversed, kPairwise}) seen.replies[i] = exact;
   seen.replies[kEngine] = LogitsReply<float>(rows_, {{"readout", 1}});
   const Verdict verdict =
@@ -153,7 +153,8 @@ TEST_F(RouterTiesTest, Fp64ReferencesAreComparedBeforeExactTiesOnly) {
 TEST(RouterTiesOfGreedyTest, WrongTokensBehindATieAreCounted) {
   ModelRunCase run{.model = FakeMixture(1), .sequences = {Sequence({1}, 2)}};
   const auto judge = [&](double margin, int first, int second) {
-    const std::vector<Rows> rows = {{{0, 1, 2}, {{0, 1, 2, 3, 8}, {0, 5, 1, 2, 3}, {0, 1, 1, 1, 1}}}};
+    const std::vector<Rows> rows = {
+        {{0, 1, 2}, {{0, 1, 2, 3, 8}, {0, 5, 1, 2, 3}, {0, 1, 1, 1, 1}}}};
     FakeObservations seen;
     seen.replies[0].message.head = {{"ok", true},
                                     {"ids", {first, second}},
@@ -163,8 +164,9 @@ TEST(RouterTiesOfGreedyTest, WrongTokensBehindATieAreCounted) {
     for (size_t i : {1, 3, 4, 5}) {
       seen.replies[i] =
           LogitsReply<double>(i == 1 ? rows : steps, {{"readout", 1}, {"prefill", 1}, {"step", 1}});
-      AddRouter<double>(seen.replies[i], 0,
-                        {{{1, 2, 0}, {0, 1, 1 - margin}, {0, 1, 3}}, {{2, 1, 0}, {2, 1, 0}, {1, 0, 2}}});
+      AddRouter<double>(
+          seen.replies[i], 0,
+          {{{1, 2, 0}, {0, 1, 1 - margin}, {0, 1, 3}}, {{2, 1, 0}, {2, 1, 0}, {1, 0, 2}}});
     }
     return FindProperty("greedy_prefix")->judge(Case(ModelRunSubject(), run), seen);
   };

@@ -173,9 +173,11 @@ TEST(MixtureTest, WeightsAreSharesOfTheChosenExpertsBestFirst) {
   const auto weights = *taps.tensors["layer1.moe.router_weights"].ToDoubles();
   for (size_t row = 0; row < 2; ++row) {
     double sum = 0;
-    for (size_t i = 0; i < 3; ++i) sum += std::exp(logits[row * 5 + static_cast<size_t>(chosen[row * 3 + i])]);
+    for (size_t i = 0; i < 3; ++i)
+      sum += std::exp(logits[row * 5 + static_cast<size_t>(chosen[row * 3 + i])]);
     for (size_t i = 0; i < 3; ++i) {
-      const double share = std::exp(logits[row * 5 + static_cast<size_t>(chosen[row * 3 + i])]) / sum;
+      const double share =
+          std::exp(logits[row * 5 + static_cast<size_t>(chosen[row * 3 + i])]) / sum;
       EXPECT_NEAR(weights[row * 3 + i], share, 1e-12);
       if (i > 0) {
         EXPECT_LE(weights[row * 3 + i], weights[row * 3 + i - 1]);
@@ -187,7 +189,8 @@ TEST(MixtureTest, WeightsAreSharesOfTheChosenExpertsBestFirst) {
 TEST(MixtureTest, RoutersAreTiedOrNearlySo) {
   ModelRecipe recipe = Recipe(Family::kQwen35Moe);
   recipe.spec.experts = 8;
-  for (const RouterStyle style : {RouterStyle::kPlain, RouterStyle::kNearTied, RouterStyle::kTied}) {
+  for (const RouterStyle style :
+       {RouterStyle::kPlain, RouterStyle::kNearTied, RouterStyle::kTied}) {
     recipe.weights.router = style;
     int equal = 0;
     int near = 0;
@@ -208,8 +211,10 @@ TEST(MixtureTest, RoutersAreTiedOrNearlySo) {
 }
 
 TEST(LlamaConfigTest, AbsentKeysHaveTheDefaultsOfTransformers) {
-  const nlohmann::json config = {{"model_type", "llama"}, {"num_attention_heads", 4},
-                                 {"hidden_size", 24},     {"vocab_size", 10},
+  const nlohmann::json config = {{"model_type", "llama"},
+                                 {"num_attention_heads", 4},
+                                 {"hidden_size", 24},
+                                 {"vocab_size", 10},
                                  {"num_hidden_layers", 2}};
   const auto spec = FromHuggingFaceConfig(config);
   ASSERT_TRUE(spec.ok()) << spec.status();

@@ -87,9 +87,9 @@ void Mixture<N>::RunExperts(const T* x, int rows, MixtureScratch<T>& scratch) co
                                                   outputs + static_cast<size_t>(i) * hidden_);
     }
     for (int c = 0; c < hidden_; ++c) {
-      routed[static_cast<size_t>(r) * hidden_ + c] = Sum<N::kOrder>(
-          0, k, T{0},
-          [&](int i) { return weights[i] * outputs[static_cast<size_t>(i) * hidden_ + c]; });
+      routed[static_cast<size_t>(r) * hidden_ + c] = Sum<N::kOrder>(0, k, T{0}, [&](int i) {
+        return weights[i] * outputs[static_cast<size_t>(i) * hidden_ + c];
+      });
     }
   }
 }

@@ -1,5 +1,5 @@
-// Qwen3.5-MoE text model, architectures.md 4.3: the mixers of Qwen3.5, each followed by a mixture of
-// experts with a gated shared expert.
+// Qwen3.5-MoE text model, architectures.md 4.3: the mixers of Qwen3.5, each followed by a mixture
+// of experts with a gated shared expert.
 #include <string>
 #include <utility>
 #include <vector>

@@ -17,7 +17,8 @@ std::unique_ptr<Network> Make(const Weights& weights) {
     const std::string prefix = LayerPrefix(i);
     layers.push_back({weights.Vector(prefix + "input_layernorm.weight"),
                       weights.Vector(prefix + "post_attention_layernorm.weight"),
-                      PlainAttention(weights, prefix + "self_attn."), GatedMlp(weights, prefix + "mlp.")});
+                      PlainAttention(weights, prefix + "self_attn."),
+                      GatedMlp(weights, prefix + "mlp.")});
   }
   return std::make_unique<Decoder>(weights, weights.Vector("norm.weight"), std::move(layers));
 }

@@ -24,9 +24,11 @@ std::unique_ptr<Network> Make(const Weights& weights) {
     const std::string prefix = LayerPrefix(i);
     layers.push_back({weights.Vector(prefix + "input_layernorm.weight").add(1),
                       weights.Vector(prefix + "post_attention_layernorm.weight").add(1),
-                      MakeMixer(weights, weights.spec().layers[i], prefix), MixtureOfExperts(weights, prefix + "mlp.")});
+                      MakeMixer(weights, weights.spec().layers[i], prefix),
+                      MixtureOfExperts(weights, prefix + "mlp.")});
   }
-  return std::make_unique<Decoder>(weights, weights.Vector("norm.weight").add(1), std::move(layers));
+  return std::make_unique<Decoder>(weights, weights.Vector("norm.weight").add(1),
+                                   std::move(layers));
 }
 
 const NetworkRegistration kRegistration(Family::kQwen35Moe, Make);
