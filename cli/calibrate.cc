@@ -2,7 +2,9 @@
 // bounds.
 #include "properties/calibrate.h"
 
+#include <algorithm>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <thread>
 
@@ -20,6 +22,7 @@ struct CalibrateFlags {
   int64_t torch_cases = CalibrateOptions{}.torch_cases_per_bucket;
   int jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   std::string out = "reference/error_bounds.tsv";
+  std::vector<std::string> families;
   bool sensitivity = false;
   int64_t sensitivity_cases = SensitivityOptions{}.cases_per_bucket;
   std::string curve = "reference/detection_curve.tsv";
@@ -28,6 +31,17 @@ struct CalibrateFlags {
 void PrintProgress(int64_t done, int64_t total) {
   if (!LiveTerminal()) return;
   std::cerr << fmt::format("\r{:.0f} % of {} cases ", 100.0 * done / total, total) << std::flush;
+}
+
+// The families that were named as bits of Limits; all when none was.
+uint32_t FamilyBits(const std::vector<std::string>& names) {
+  uint32_t bits = 0;
+  for (size_t i = 0; i < std::size(kFamilyNames); ++i) {
+    if (std::find(names.begin(), names.end(), kFamilyNames[i]) != names.end()) {
+      bits |= uint32_t{1} << i;
+    }
+  }
+  return names.empty() ? ~uint32_t{0} : bits;
 }
 
 // With the bounds that this program was built with.
@@ -53,8 +67,10 @@ int RunCalibrate(const CalibrateFlags& flags) {
   options.threads = flags.jobs;
   options.provenance = SplitList(VersionText());
   options.progress = PrintProgress;
+  options.limits.families = FamilyBits(flags.families);
   auto table = Calibrate(options);
   if (!table.ok()) return Fail(table.status());
+  if (!flags.families.empty()) *table = MergeFamilies(CommittedErrorBounds(), *table);
   absl::Status written = WriteFile(flags.out, table->Print());
   if (!written.ok()) return Fail(written);
   std::cout << fmt::format("{} buckets written to {}; build again to use them\n",
@@ -75,6 +91,10 @@ void AddCalibrate(CLI::App& app, int& exit_code) {
   verb->add_option("--jobs", flags->jobs, "Worker threads (default: one per core)")
       ->check(CLI::PositiveNumber);
   verb->add_option("--out", flags->out, "The table (default reference/error_bounds.tsv)");
+  verb->add_option("--family", flags->families,
+                   "Measure only this family and keep the rows of the others (repeatable)")
+      ->check(CLI::IsMember(
+          std::vector<std::string>(std::begin(kFamilyNames), std::end(kFamilyNames))));
   verb->add_flag("--sensitivity", flags->sensitivity,
                  "Measure instead which planted errors are found with the present bounds");
   verb->add_option("--sensitivity-cases", flags->sensitivity_cases,

@@ -174,7 +174,8 @@ class ReferenceEngineImpl : public ReferenceEngine {
                      {"batched", false},
                      {"chunked_prefill", true},
                      {"logit_bias", true},
-                     {"storage", {"F32", "BF16", "F16"}}}}};
+                     {"storage", {"F32", "BF16", "F16"}},
+                     {"families", kFamilyNames}}}};
     return answer;
   }
 

@@ -75,9 +75,34 @@ absl::StatusOr<Sequence> ReadSequence(const Json& object, const ModelSpec& spec)
   return sequence;
 }
 
+// Router logits of every layer that has a router, all positions so far.
+class RouterTaps : public TapSink {
+ public:
+  bool Wants(int, std::string_view stage) const override { return stage == "moe.router_logits"; }
+  void Tap(int layer, std::string_view, std::vector<int64_t> shape,
+           std::vector<double> values) override {
+    experts_ = shape[1];
+    std::vector<double>& rows = layers_[layer];
+    rows.insert(rows.end(), values.begin(), values.end());
+  }
+  // [layers, positions, experts].
+  Tensor Take(std::string name, DType answers) const {
+    std::vector<double> all;
+    for (const auto& [layer, rows] : layers_) all.insert(all.end(), rows.begin(), rows.end());
+    const auto count = static_cast<int64_t>(layers_.size());
+    const int64_t positions = all.empty() ? 0 : static_cast<int64_t>(all.size()) / count / experts_;
+    return MakeAnswerTensor(std::move(name), {count, positions, experts_}, all, answers);
+  }
+
+ private:
+  std::map<int, std::vector<double>> layers_;
+  int64_t experts_ = 0;
+};
+
 absl::StatusOr<Logits> Extend(ReferenceSession& session, const Sequence& sequence, size_t begin,
-                              size_t count, bool all_positions) {
+                              size_t count, bool all_positions, TapSink* taps) {
   ExtendRequest request;
+  request.taps = taps;
   request.ids = absl::MakeConstSpan(sequence.ids).subspan(begin, count);
   if (!sequence.mask.empty()) {
     request.mask = absl::MakeConstSpan(sequence.mask).subspan(begin, count);
@@ -87,18 +112,20 @@ absl::StatusOr<Logits> Extend(ReferenceSession& session, const Sequence& sequenc
 }
 
 // Chunks, then single steps; rows of the last position of the last chunk and of every step.
-absl::StatusOr<Logits> RunSession(const ReferenceModel& model, const Sequence& sequence) {
+absl::StatusOr<Logits> RunSession(const ReferenceModel& model, const Sequence& sequence,
+                                  TapSink* taps) {
   const std::unique_ptr<ReferenceSession> session = model.NewSession();
   size_t at = 0;
   Logits rows;
   for (const int64_t chunk : sequence.chunks) {
-    absl::StatusOr<Logits> last = Extend(*session, sequence, at, static_cast<size_t>(chunk), false);
+    absl::StatusOr<Logits> last =
+        Extend(*session, sequence, at, static_cast<size_t>(chunk), false, taps);
     if (!last.ok()) return last.status();
     rows = *std::move(last);
     at += static_cast<size_t>(chunk);
   }
   for (; at < sequence.ids.size(); ++at) {
-    const absl::StatusOr<Logits> row = Extend(*session, sequence, at, 1, false);
+    const absl::StatusOr<Logits> row = Extend(*session, sequence, at, 1, false, taps);
     if (!row.ok()) return row.status();
     rows.values.insert(rows.values.end(), row->values.begin(), row->values.end());
   }
@@ -106,9 +133,9 @@ absl::StatusOr<Logits> RunSession(const ReferenceModel& model, const Sequence& s
 }
 
 absl::StatusOr<Logits> RunPath(const ReferenceModel& model, const std::string& path,
-                               const Sequence& sequence) {
-  if (path == "session") return RunSession(model, sequence);
-  return Extend(*model.NewSession(), sequence, 0, sequence.ids.size(), path == "readout");
+                               const Sequence& sequence, TapSink* taps) {
+  if (path == "session") return RunSession(model, sequence, taps);
+  return Extend(*model.NewSession(), sequence, 0, sequence.ids.size(), path == "readout", taps);
 }
 
 Json Counters(const std::string& path, const std::vector<Sequence>& sequences) {
@@ -145,6 +172,8 @@ absl::StatusOr<Message> AnswerLogits(const ReferenceModel& model, DType answers,
   const absl::StatusOr<bool> batched = OptionalFlag(request, "batched");
   if (!batched.ok()) return batched.status();
   if (*batched) return absl::UnimplementedError("batched sequences");
+  const absl::StatusOr<bool> with_router = OptionalFlag(request, "router");
+  if (!with_router.ok()) return with_router.status();
   if (*path != "prompt" && *path != "readout" && *path != "session") {
     return absl::UnimplementedError(
         absl::StrCat("path \"", *path, "\"; served: prompt, readout, session"));
@@ -155,7 +184,9 @@ absl::StatusOr<Message> AnswerLogits(const ReferenceModel& model, DType answers,
   Json positions = Json::array();
   for (size_t i = 0; i < sequences->size(); ++i) {
     const Sequence& sequence = (*sequences)[i];
-    const absl::StatusOr<Logits> logits = RunPath(model, *path, sequence);
+    RouterTaps router;
+    const absl::StatusOr<Logits> logits =
+        RunPath(model, *path, sequence, *with_router ? &router : nullptr);
     if (!logits.ok()) return logits.status();
     std::vector<int64_t> answered(static_cast<size_t>(logits->rows()));
     std::iota(answered.begin(), answered.end(),
@@ -163,6 +194,9 @@ absl::StatusOr<Message> AnswerLogits(const ReferenceModel& model, DType answers,
     positions.push_back(std::move(answered));
     answer.tensors.push_back(MakeAnswerTensor(
         absl::StrCat("logits.", i), {logits->rows(), logits->vocab}, logits->values, answers));
+    if (*with_router) {
+      answer.tensors.push_back(router.Take(absl::StrCat("router.", i), answers));
+    }
   }
   answer.head = {{"positions", std::move(positions)}, {"counters", Counters(*path, *sequences)}};
   return answer;

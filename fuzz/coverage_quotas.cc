@@ -11,7 +11,14 @@ constexpr int64_t kFewestCases = 1000;
 constexpr double kStandardErrors = 4;
 
 constexpr CoverageQuota kQuotas[] = {
-    {"model_run", "value_heads!=key_heads", 0.5},
+    {"model_run", "family:qwen3_5", 0.3},
+    {"model_run", "family:llama", 0.15},
+    {"model_run", "family:qwen3_5_moe", 0.15},
+    {"model_run", "top_k:1", 0.02, "family:qwen3_5_moe"},
+    {"model_run", "top_k:many", 0.06, "family:qwen3_5_moe"},
+    {"model_run", "router:near_tied", 0.02, "family:qwen3_5_moe"},
+    {"model_run", "router:tied", 0.02, "family:qwen3_5_moe"},
+    {"model_run", "value_heads!=key_heads", 0.4},
     {"model_run", "kv_heads!=heads", 0.2},
     {"model_run", "odd_heads", 0.2},
     {"model_run", "partial_rotary", 0.2},
@@ -75,12 +82,18 @@ absl::Span<const CoverageQuota> CoverageQuotas() { return kQuotas; }
 
 std::vector<std::string> ViolatedQuotas(std::string_view subject,
                                         const std::map<std::string, int64_t>& labels, int64_t cases,
-                                        int cases_per_model) {
+                                        int cases_per_model,
+                                        absl::Span<const std::string> not_generated) {
   std::vector<std::string> violated;
   if (cases < kFewestCases) return violated;
   const double draws = static_cast<double>(cases) / std::max(cases_per_model, 1);
   for (const CoverageQuota& quota : kQuotas) {
     if (quota.subject != subject) continue;
+    if (std::any_of(not_generated.begin(), not_generated.end(), [&](const std::string& label) {
+          return label == quota.label || label == quota.family;
+        })) {
+      continue;
+    }
     const auto found = labels.find(std::string(quota.label));
     const double share =
         found == labels.end() ? 0 : static_cast<double>(found->second) / static_cast<double>(cases);

@@ -16,15 +16,18 @@ namespace crosscheck {
 struct CoverageQuota {
   std::string_view subject, label;
   double least_share;
+  std::string_view family = "";  // the label of the family that has it; empty: every one
 };
 absl::Span<const CoverageQuota> CoverageQuotas();
 
 // One line for each quota of the subject that is violated beyond chance: the share is more than
 // four standard errors below the quota, counting one independent draw per `cases_per_model` cases.
-// Below 1,000 cases nothing is checked.
+// Below 1,000 cases nothing is checked, nor are labels in `not_generated` (what the engine does not
+// serve).
 std::vector<std::string> ViolatedQuotas(std::string_view subject,
                                         const std::map<std::string, int64_t>& labels, int64_t cases,
-                                        int cases_per_model);
+                                        int cases_per_model,
+                                        absl::Span<const std::string> not_generated = {});
 
 }  // namespace crosscheck
 

@@ -361,6 +361,30 @@ std::vector<std::string> MissingExtensions(const Property& property, const Json&
   return missing;
 }
 
+// The families of a list of hello.limits, one bit each; `absent` where there is none.
+static uint32_t ReadFamilies(const Json& said, const char* key, uint32_t absent) {
+  const auto list = said.is_object() ? said.find(key) : said.end();
+  if (!said.is_object() || list == said.end() || !list->is_array()) return absent;
+  uint32_t families = 0;
+  for (size_t i = 0; i < std::size(kFamilyNames); ++i) {
+    if (std::find(list->begin(), list->end(), kFamilyNames[i]) != list->end()) {
+      families |= uint32_t{1} << i;
+    }
+  }
+  return families;
+}
+
+static void NameMissingFamilies(const Limits& limits, std::vector<std::string>& narrowed) {
+  for (size_t i = 0; i < std::size(kFamilyNames); ++i) {
+    const std::string label = "family:" + std::string(kFamilyNames[i]);
+    const bool served = (limits.families >> i & 1) != 0;
+    if (!served) narrowed.push_back(label);
+    if (served && (limits.tied_families >> i & 1) == 0) {
+      narrowed.push_back("tied head of " + label);
+    }
+  }
+}
+
 Limits NarrowLimits(const Json& hello, std::vector<std::string>* narrowed) {
   const Json said = hello.is_object() ? hello.value("limits", Json()) : Json();
   const auto serves = [&](const char* what) {
@@ -375,10 +399,13 @@ Limits NarrowLimits(const Json& hello, std::vector<std::string>* narrowed) {
   limits.masks = serves("masks");
   limits.chunked_prefill = serves("chunked_prefill");
   limits.reduced_storage = stores("BF16") && stores("F16");
+  limits.families = ReadFamilies(said, "families", 1u << static_cast<uint32_t>(Family::kQwen35));
+  limits.tied_families = ReadFamilies(said, "tied_families", limits.families);
   if (narrowed != nullptr) {
     if (!limits.masks) narrowed->push_back("masks");
     if (!limits.chunked_prefill) narrowed->push_back("chunked_prefill");
     if (!limits.reduced_storage) narrowed->push_back("reduced_storage");
+    NameMissingFamilies(limits, *narrowed);
   }
   return limits;
 }

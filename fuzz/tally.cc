@@ -139,10 +139,10 @@ void Tally::Report(SmokeReport& report) const {
     report.properties.push_back(std::move(row));
   }
   if (judged == 0) report.errors.emplace_back("nothing was judged");
-  CheckQuotas(report.errors);
+  CheckQuotas(report);
 }
 
-void Tally::CheckQuotas(std::vector<std::string>& errors) const {
+void Tally::CheckQuotas(SmokeReport& report) const {
   std::map<const Subject*, std::pair<int64_t, std::map<std::string, int64_t>>> by_subject;
   for (const auto& [property, counts] : counts_) {
     auto& [cases, labels] = by_subject[property->subject];
@@ -150,9 +150,9 @@ void Tally::CheckQuotas(std::vector<std::string>& errors) const {
     for (const auto& [label, count] : counts.labels) labels[label] += count;
   }
   for (const auto& [subject, drawn] : by_subject) {
-    for (std::string& line :
-         ViolatedQuotas(subject->name, drawn.second, drawn.first, options_.cases_per_model)) {
-      errors.push_back(std::move(line));
+    for (std::string& line : ViolatedQuotas(subject->name, drawn.second, drawn.first,
+                                            options_.cases_per_model, report.narrowed)) {
+      report.errors.push_back(std::move(line));
     }
   }
 }

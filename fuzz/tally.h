@@ -55,7 +55,7 @@ class Tally {
   void AddDrift(const Verdict& verdict, DriftTest& drift) const;
   bool IsKnown(const Outcome& outcome) const;
   void AddFinding(Outcome outcome, PropertyReport& report);
-  void CheckQuotas(std::vector<std::string>& errors) const;
+  void CheckQuotas(SmokeReport& report) const;
 
   const SmokeOptions& options_;
   const std::string engine_version_;

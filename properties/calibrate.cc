@@ -6,10 +6,12 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "properties/bucket_draws.h"
+#include "properties/judges/router.h"
 #include "properties/judges/tolerance.h"
 #include "properties/reference_panel.h"
 
@@ -65,22 +67,44 @@ LogitsAnswer LastRows(const LogitsAnswer& exact) {
   return last;
 }
 
+// The positions that count: all, or those before near ties of a router as these references show
+// them.
+LogitsAnswer Judged(const ModelRunCase& c, const BucketKey& key, const LogitsAnswer& exact,
+                    const std::vector<LogitsAnswer>& fp32, const LogitsAnswer& answer) {
+  if (exact.routers.empty()) return answer;
+  RouterTies ties(CommittedErrorBounds().Find(key), c.model->spec.experts_per_token, exact);
+  ties.Consult(fp32);
+  int dropped = 0;
+  return ties.Before(answer, dropped);
+}
+
 absl::Status MeasureErrors(const ModelRunCase& c, bool torch, ReferencePanel& panel,
                            std::map<BucketKey, CaseErrors>& errors) {
   std::vector<ModelPath> paths = BucketPaths(c);
   auto exact = panel.Answer(ReferencePanel::kExact, c, paths.front());
   if (!exact.ok()) return exact.status();
+  std::vector<std::pair<size_t, LogitsAnswer>> answers;  // fp32 references, then libtorch fp64
   for (size_t k = 0; k <= kFp32References; ++k) {
-    auto member =
-        static_cast<Member>(ReferencePanel::kTorch + k);  // fp32 references, then libtorch fp64
+    auto member = static_cast<Member>(ReferencePanel::kTorch + k);
     bool is_torch = member == ReferencePanel::kTorch || member == ReferencePanel::kTorchFp64;
     if (is_torch && !torch) continue;
     auto answer = panel.Answer(member, c, paths.front());
     if (!answer.ok()) return answer.status();
-    for (ModelPath path : paths) {
-      DistancePool pool =
-          PoolDistances(*exact, *answer, path == ModelPath::kPrompt ? LastRows(*exact) : *answer);
-      CaseErrors& of_path = errors[BucketOf(c, path)];
+    answers.emplace_back(k, *std::move(answer));
+  }
+  std::vector<LogitsAnswer> fp32;
+  for (const auto& [k, answer] : answers) {
+    if (k < kFp32References && !exact->routers.empty()) fp32.push_back(answer);
+  }
+  for (ModelPath path : paths) {
+    const BucketKey key = BucketOf(c, path);
+    const LogitsAnswer& all = answers.front().second;
+    const LogitsAnswer judged =
+        Judged(c, key, *exact, fp32, path == ModelPath::kPrompt ? LastRows(*exact) : all);
+    for (const auto& [k, answer] : answers) {
+      DistancePool pool = PoolDistances(*exact, answer, judged);
+      if (pool.rows() == 0) continue;
+      CaseErrors& of_path = errors[key];
       of_path.largest = pool.largest_exact();
       if (k < kFp32References) {
         of_path.fp32[k] = pool.Result();
@@ -149,6 +173,26 @@ absl::StatusOr<ErrorBoundTable> Calibrate(const CalibrateOptions& options) {
                           options.provenance.end());
   for (auto& [key, of_bucket] : samples) table.Set(key, Summarise(of_bucket));
   return table;
+}
+
+ErrorBoundTable MergeFamilies(const ErrorBoundTable& kept, const ErrorBoundTable& measured) {
+  std::set<Family> families;
+  for (const auto& [key, bounds] : measured.buckets()) families.insert(key.family);
+  ErrorBoundTable merged;
+  merged.provenance = kept.provenance;
+  std::string names;
+  for (const Family family : families) {
+    absl::StrAppend(&names, names.empty() ? "" : ", ",
+                    std::string(kFamilyNames[static_cast<size_t>(family)]));
+  }
+  for (const std::string& line : measured.provenance) {
+    merged.provenance.push_back(absl::StrCat(names, ": ", line));
+  }
+  for (const auto& [key, bounds] : kept.buckets()) {
+    if (!families.contains(key.family)) merged.Set(key, bounds);
+  }
+  for (const auto& [key, bounds] : measured.buckets()) merged.Set(key, bounds);
+  return merged;
 }
 
 }  // namespace crosscheck

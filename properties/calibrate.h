@@ -24,6 +24,10 @@ struct CalibrateOptions {
   std::function<void(int64_t done, int64_t total)> progress;  // called from one thread at a time
 };
 
+// The buckets of `measured`'s families are its own, all others are those of `kept`; the provenance
+// of both, that of `measured` behind the names of its families.
+ErrorBoundTable MergeFamilies(const ErrorBoundTable& kept, const ErrorBoundTable& measured);
+
 // Every bucket that the generator reaches gets `cases_per_bucket` cases; the cases are a function
 // of seed and limits alone, whatever the number of threads. A bucket that is too rare keeps
 // what it has. Errors: a reference cannot be opened or fails on a case.

@@ -222,6 +222,16 @@ Verdict JudgeDecisions(const JudgedRows& rows, const std::vector<Decision>& deci
   return verdict;
 }
 
+// The decisions at the judged positions, which are the first ones of each sequence.
+std::vector<Decision> DecisionsOf(const JudgedRows& rows, const std::vector<Decision>& decisions) {
+  std::vector<Decision> kept;
+  for (const Decision& decision : decisions) {
+    const std::vector<int>& positions = rows.judged.sequences[decision.sequence].positions;
+    if (!positions.empty() && decision.position <= positions.back()) kept.push_back(decision);
+  }
+  return kept;
+}
+
 Verdict Judge(const Case& erased, Observations& observations) {
   const auto& c = erased.As<ModelRunCase>();
   std::vector<SequenceCase> prompts = Prompts(c);
@@ -246,8 +256,11 @@ Verdict Judge(const Case& erased, Observations& observations) {
   for (const SequenceCase& prompt : prompts) prompt_sizes.push_back(prompt.ids.size());
   std::vector<Decision> decisions = Decisions(forced, prompt_sizes, answers, *exact);
   LogitsAnswer judged = DecisionRows(decisions, prompts.size());
-  return JudgeDecisions({forced, ModelPath::kSession, *exact, judged}, decisions, layout,
-                        observations);
+  const JudgedRows rows{forced, ModelPath::kSession, *exact, judged};
+  return JudgeBeforeRouterTies(
+      rows, layout.references, observations, [&](const JudgedRows& before) {
+        return JudgeDecisions(before, DecisionsOf(before, decisions), layout, observations);
+      });
 }
 
 }  // namespace

@@ -27,6 +27,10 @@ struct Limits {
   bool masks = false;            // the engine takes left-padding masks
   bool chunked_prefill = false;  // a prefill in several calls
   bool reduced_storage = true;   // BF16 and F16 checkpoints
+  // One bit for each Family: those to draw, and those of which the head may be the embedding.
+  uint32_t families = ~uint32_t{0};
+  uint32_t tied_families = ~uint32_t{0};
+  int max_experts = 8;
 
   bool operator==(const Limits&) const = default;
 };
@@ -49,6 +53,7 @@ inline constexpr Limits kWidestLimits{
     .masks = true,
     .chunked_prefill = true,
     .reduced_storage = true,
+    .max_experts = 256,
 };
 
 }  // namespace crosscheck

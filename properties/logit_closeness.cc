@@ -57,7 +57,7 @@ const Property& PropertyNamed_logit_closeness() {
       .needs = {"model/1"},
       .kills = {"faulty:rope_pairing", "faulty:token_logit", "faulty:future_leak",
                 "faulty:stale_state", "faulty:crash", "faulty:hang", "faulty:allocate",
-                "faulty:nan", "faulty:panic", "faulty:garbage"},
+                "faulty:nan", "faulty:panic", "faulty:garbage", "faulty:expert_off_by_one"},
       .benign = {"exact:fp32", "exact:fp32-chunked-reversed", "exact:fp32-chunked-pairwise",
                  "torch"},
       .plan = Plan,

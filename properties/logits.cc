@@ -110,6 +110,33 @@ absl::StatusOr<SequenceLogits> ReadSequence(const Message& answer, const ModelRu
   return logits;
 }
 
+// Absent where it was not asked for. Rows of padding are dropped.
+absl::StatusOr<RouterLogits> ReadRouter(const Message& answer, const ModelRunCase& c,
+                                        size_t index) {
+  RouterLogits router;
+  const std::string name = absl::StrCat("router.", index);
+  const Tensor* tensor = answer.Find(name);
+  if (tensor == nullptr) return router;
+  const SequenceCase& sequence = c.sequences[index];
+  const auto layers = static_cast<int64_t>(c.model->spec.layers.size());
+  const int64_t length = sequence.left_padding + static_cast<int64_t>(sequence.ids.size());
+  const int64_t experts = c.model->spec.experts;
+  if (tensor->shape != std::vector<int64_t>{layers, length, experts}) {
+    return absl::InvalidArgumentError(name + " is not of shape [layers, positions, experts]");
+  }
+  auto values = tensor->ToDoubles();
+  if (!values.ok()) return values.status();
+  router.layers = static_cast<int>(layers);
+  router.positions = static_cast<int>(sequence.ids.size());
+  router.experts = static_cast<int>(experts);
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    const auto begin = values->begin() + (layer * length + sequence.left_padding) * experts;
+    const auto end = values->begin() + (layer + 1) * length * experts;
+    router.values.insert(router.values.end(), begin, end);
+  }
+  return router;
+}
+
 bool CounterPositive(const Json& head, std::string_view name) {
   auto counters = head.find("counters");
   if (counters == head.end() || !counters->is_object()) return false;
@@ -147,8 +174,17 @@ Message LogitsRequest(const ModelRunCase& c, ModelPath path) {
   return request;
 }
 
+Message WithRouter(Message request, const ModelSpec& spec) {
+  if (TraitsOf(spec.family).mixture) request.head["router"] = true;
+  return request;
+}
+
+Message ReferenceLogitsRequest(const ModelRunCase& c, ModelPath path) {
+  return WithRouter(LogitsRequest(c, path), c.model->spec);
+}
+
 Message ExactRequest(const ModelRunCase& c) {
-  return LogitsRequest(Unpadded(c), ModelPath::kReadout);
+  return ReferenceLogitsRequest(Unpadded(c), ModelPath::kReadout);
 }
 
 absl::StatusOr<LogitsAnswer> ReadLogits(const Message& answer, const ModelRunCase& c,
@@ -164,6 +200,9 @@ absl::StatusOr<LogitsAnswer> ReadLogits(const Message& answer, const ModelRunCas
     auto sequence = ReadSequence(answer, c, path, i, result.dtype);
     if (!sequence.ok()) return sequence.status();
     result.sequences.push_back(*std::move(sequence));
+    auto router = ReadRouter(answer, c, i);
+    if (!router.ok()) return router.status();
+    if (router->layers > 0) result.routers.push_back(*std::move(router));
   }
   return result;
 }

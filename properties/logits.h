@@ -29,16 +29,31 @@ struct SequenceLogits {
   }
 };
 
+// What the routers of a mixture of experts answered at every position of a sequence.
+struct RouterLogits {
+  int layers = 0, positions = 0, experts = 0;
+  std::vector<double> values;  // [layers, positions, experts]
+  absl::Span<const double> row(int layer, int position) const {
+    const size_t first = (static_cast<size_t>(layer) * positions + position) * experts;
+    return absl::MakeConstSpan(values).subspan(first, experts);
+  }
+};
+
 struct LogitsAnswer {
   std::vector<SequenceLogits> sequences;
-  DType dtype = DType::kF32;  // of the tensors
-  bool path_ran = false;      // the counters of the path are positive (judging.md 9.1)
+  std::vector<RouterLogits> routers;  // one for each sequence where asked for, else empty
+  DType dtype = DType::kF32;          // of the tensors
+  bool path_ran = false;              // the counters of the path are positive (judging.md 9.1)
 };
 
 // All sequences in one message, in order; chunks on the session path; padding ids and masks where a
 // sequence has padding.
 Message LogitsRequest(const ModelRunCase& c, ModelPath path);
-// All positions of the unpadded sequences, for the exact model.
+// The same for a reference: of a mixture of experts it answers the router logits as well.
+Message ReferenceLogitsRequest(const ModelRunCase& c, ModelPath path);
+// Asks a logits request for the router logits where the model has routers.
+Message WithRouter(Message request, const ModelSpec& spec);
+// All positions of the unpadded sequences, for the exact model, with router logits.
 Message ExactRequest(const ModelRunCase& c);
 
 // Errors name what is missing, of the wrong dtype or shape, or which positions are not those of the

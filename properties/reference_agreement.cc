@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "properties/judges/failure.h"
 #include "properties/judges/nonfinite.h"
+#include "properties/judges/router.h"
 #include "properties/judges/tolerance.h"
 #include "properties/property.h"
 #include "reference/reference_model.h"
@@ -118,7 +119,11 @@ std::optional<Verdict> JudgePath(const ModelRunCase& c, ModelPath path, const Lo
   }
   if (auto drift = JudgeNonfinite(exact, LogitsAnswer{}, stage)) return drift;
   if (auto drift = Drift(*torch, stage)) return drift;
+  int dropped = 0;
+  *torch = BeforeFp64Ties(exact, c.model->spec.experts_per_token, *torch, dropped);
+  verdict.near_ties += dropped;
   DistancePool pool = PoolDistances(exact, *torch, *torch);
+  if (pool.rows() == 0) return std::nullopt;
   BucketKey key = BucketOf(c, path);
   const BucketBounds* bucket = CommittedErrorBounds().Find(key);
   double error = pool.Result()[Index(Metric::kLinf)], largest = pool.largest_exact();
@@ -168,6 +173,7 @@ Verdict Judge(const Case& erased, Observations& observations) {
     auto found = JudgePath(c, paths[i], *exact, 1 + i * kRunsOfAPath, observations, verdict);
     if (found) return *found;
   }
+  if (verdict.near_ties > 0) verdict.kind = VerdictKind::kNearTie;
   return verdict;
 }
 

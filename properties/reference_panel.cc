@@ -50,7 +50,7 @@ Reply ReferencePanel::Call(Member member, const std::shared_ptr<const ModelRecip
 absl::StatusOr<LogitsAnswer> ReferencePanel::Answer(Member member, const ModelRunCase& c,
                                                     ModelPath path) {
   bool exact = member == kExact;
-  Reply reply = Call(member, c.model, exact ? ExactRequest(c) : LogitsRequest(c, path));
+  Reply reply = Call(member, c.model, exact ? ExactRequest(c) : ReferenceLogitsRequest(c, path));
   if (!reply.ok()) return absl::InternalError(reply.failure->message);
   return exact ? ReadExact(reply.message, c) : ReadLogits(reply.message, c, path);
 }

@@ -27,6 +27,29 @@ constexpr char kConfigFile[] = "config.json";
 constexpr char kWeightsFile[] = "model.safetensors";
 constexpr char kIndexFile[] = "model.safetensors.index.json";
 
+// ---- experts of a mixture
+
+// All experts of a layer in one tensor: [E, 2I, d] or [E, d, I].
+bool IsFusedExperts(const TensorInfo& info) {
+  return absl::EndsWith(info.name, ".experts.gate_up_proj") ||
+         absl::EndsWith(info.name, ".experts.down_proj");
+}
+
+// The matrices of expert `e` that make up a fused tensor, with their names in files of one tensor
+// per matrix: `….experts.3.gate_proj.weight` and then `….experts.3.up_proj.weight`.
+std::vector<TensorInfo> ExpertMatrices(const TensorInfo& fused, const std::string& name,
+                                       int64_t expert) {
+  const size_t dot = name.rfind('.');
+  const std::string stem = absl::StrCat(name.substr(0, dot + 1), expert, ".");
+  const int64_t rows = fused.shape[1];
+  const int64_t columns = fused.shape[2];
+  if (name.substr(dot) == ".down_proj") {
+    return {{stem + "down_proj.weight", {rows, columns}, fused.role, fused.layer}};
+  }
+  return {{stem + "gate_proj.weight", {rows / 2, columns}, fused.role, fused.layer},
+          {stem + "up_proj.weight", {rows / 2, columns}, fused.role, fused.layer}};
+}
+
 // ---- writing
 
 // Mode 0755 whatever the umask adds to it less: engines refuse folders that others may write.
@@ -51,22 +74,51 @@ std::string Narrow(const std::vector<float>& values) {
   return bytes;
 }
 
+// The bytes of values; `narrowed` keeps them where they are not those of the values.
+std::string_view Encode(const std::vector<float>& values, DType dtype, std::string& narrowed) {
+  if (dtype == DType::kBF16) return narrowed = Narrow<EncodeBF16>(values);
+  if (dtype == DType::kF16) return narrowed = Narrow<EncodeF16>(values);
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
+}
+
+int64_t ElementCount(const std::vector<int64_t>& shape) {
+  int64_t count = 1;
+  for (const int64_t dimension : shape) count *= dimension;
+  return count;
+}
+
+// The tensors of a file that take their bytes from tensor `info`: itself, or its experts one by
+// one.
+std::vector<TensorInfo> FileTensors(const TensorInfo& info, ExpertLayout layout) {
+  if (layout == ExpertLayout::kFused || !IsFusedExperts(info)) return {info};
+  std::vector<TensorInfo> matrices;
+  for (int64_t e = 0; e < info.shape[0]; ++e) {
+    for (TensorInfo& matrix : ExpertMatrices(info, info.name, e)) {
+      matrices.push_back(std::move(matrix));
+    }
+  }
+  return matrices;
+}
+
 // One file image of tensors [first, last).
-std::string EncodeShard(const Model& model, size_t first, size_t last) {
+std::string EncodeShard(const Model& model, size_t first, size_t last, ExpertLayout layout) {
   std::vector<std::string> narrowed(last - first);
-  std::vector<TensorView> views;
-  views.reserve(last - first);
+  std::vector<TensorInfo> infos;  // own the names that views borrow
+  std::vector<std::pair<DType, std::string_view>> contents;
   for (size_t i = first; i < last; ++i) {
-    const TensorInfo& info = model.tensors[i];
-    const std::vector<float>& values = model.values[i];
-    const DType dtype = StorageOf(info.role, model.storage);
-    std::string& bytes = narrowed[i - first];
-    if (dtype == DType::kBF16) bytes = Narrow<EncodeBF16>(values);
-    if (dtype == DType::kF16) bytes = Narrow<EncodeF16>(values);
-    const std::string_view plain(reinterpret_cast<const char*>(values.data()),
-                                 values.size() * sizeof(float));
-    views.push_back(
-        {info.name, dtype, info.shape, dtype == DType::kF32 ? plain : std::string_view(bytes)});
+    const DType dtype = StorageOf(model.tensors[i].role, model.storage);
+    std::string_view rest = Encode(model.values[i], dtype, narrowed[i - first]);
+    for (TensorInfo& info : FileTensors(model.tensors[i], layout)) {
+      const auto size = static_cast<size_t>(ElementCount(info.shape) * SizeOf(dtype));
+      contents.emplace_back(dtype, rest.substr(0, size));
+      rest.remove_prefix(size);
+      infos.push_back(std::move(info));
+    }
+  }
+  std::vector<TensorView> views;
+  views.reserve(infos.size());
+  for (size_t i = 0; i < infos.size(); ++i) {
+    views.push_back({infos[i].name, contents[i].first, infos[i].shape, contents[i].second});
   }
   return EncodeSafetensors(absl::MakeConstSpan(views));
 }
@@ -81,13 +133,15 @@ absl::Status WriteShards(const Model& model, const std::string& folder,
     const std::string name = absl::StrFormat("model-%05d-of-%05d.safetensors", s + 1, shards);
     const size_t first = s * count / shards;
     const size_t last = (s + 1) * count / shards;
-    const std::string image = EncodeShard(model, first, last);
+    const std::string image = EncodeShard(model, first, last, options.experts);
     if (absl::Status status = WriteFile(absl::StrCat(folder, "/", name), image, options.mode);
         !status.ok()) {
       return status;
     }
     for (size_t i = first; i < last; ++i) {
-      weight_map[model.tensors[i].name] = name;
+      for (const TensorInfo& info : FileTensors(model.tensors[i], options.experts)) {
+        weight_map[info.name] = name;
+      }
       total += static_cast<int64_t>(model.values[i].size()) *
                SizeOf(StorageOf(model.tensors[i].role, model.storage));
     }
@@ -214,38 +268,72 @@ absl::StatusOr<std::vector<float>> WeightValues(const Tensor& tensor, const Tens
   return values;
 }
 
-// The storage that writes these tensors back without loss.
-DType CommonStorage(const std::vector<const Tensor*>& used, const Model& model) {
-  DType storage = used.front()->dtype;
-  for (size_t i = 0; i < used.size(); ++i) {
+// The storage that writes these tensors back without loss; one entry for each tensor of the model.
+DType CommonStorage(const std::vector<DType>& stored, const Model& model) {
+  DType storage = stored.front();
+  for (size_t i = 0; i < stored.size(); ++i) {
     const bool free = StorageOf(model.tensors[i].role, DType::kBF16) != DType::kF32;
-    if (free && used[i]->dtype != storage) storage = DType::kF32;
+    if (free && stored[i] != storage) storage = DType::kF32;
   }
   return storage;
+}
+
+// Fuses the experts of a file that holds them one by one.
+absl::StatusOr<std::vector<float>> MergeExperts(const TensorMap& tensors, const std::string& name,
+                                                const TensorInfo& info,
+                                                std::vector<DType>* stored) {
+  std::vector<float> merged;
+  DType dtype = DType::kF32;
+  for (int64_t e = 0; e < info.shape[0]; ++e) {
+    for (const TensorInfo& matrix : ExpertMatrices(info, name, e)) {
+      const auto found = tensors.find(matrix.name);
+      if (found == tensors.end()) {
+        return absl::NotFoundError(absl::StrCat(
+            "tensor ", e == 0 ? name + " (or " + matrix.name + ")" : matrix.name, " is missing"));
+      }
+      absl::StatusOr<std::vector<float>> values = WeightValues(found->second, matrix);
+      if (!values.ok()) return values.status();
+      dtype = merged.empty() || found->second.dtype == dtype ? found->second.dtype : DType::kF32;
+      merged.insert(merged.end(), values->begin(), values->end());
+    }
+  }
+  stored->push_back(dtype);
+  return merged;
+}
+
+// The name of a tensor in files with this prefix.
+std::string FileName(const TensorInfo& info, std::string_view own, const std::string& prefix) {
+  const std::string_view name = info.name;
+  return name.starts_with(own) ? prefix + std::string(name.substr(own.size())) : info.name;
+}
+
+absl::Status Missing(const std::string& name, TensorRole role) {
+  const bool head = role == TensorRole::kHead;
+  return absl::NotFoundError(absl::StrCat("tensor ", name, " is missing",
+                                          head ? " and tie_word_embeddings is false" : ""));
 }
 
 absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, const TensorMap& tensors) {
   absl::StatusOr<std::string> prefix = FindPrefix(tensors);
   if (!prefix.ok()) return prefix.status();
+  const std::string_view own = TraitsOf(spec.family).prefix;
+  if (own == "model.") *prefix = own;  // a family without a composite form
   Model model{spec, DType::kF32, Tensors(spec), {}};
-  std::vector<const Tensor*> used;
+  std::vector<DType> stored;
   for (const TensorInfo& info : model.tensors) {
-    std::string name = info.name;
-    if (*prefix == "model." && absl::StartsWith(name, "model.language_model.")) {
-      name = *prefix + name.substr(std::strlen("model.language_model."));
-    }
+    const std::string name = FileName(info, own, *prefix);
     const auto found = tensors.find(name);
-    if (found == tensors.end()) {
-      const bool head = info.role == TensorRole::kHead;
-      return absl::NotFoundError(absl::StrCat("tensor ", name, " is missing",
-                                              head ? " and tie_word_embeddings is false" : ""));
+    absl::StatusOr<std::vector<float>> values = Missing(name, info.role);
+    if (found != tensors.end()) {
+      values = WeightValues(found->second, info);
+      stored.push_back(found->second.dtype);
+    } else if (IsFusedExperts(info)) {
+      values = MergeExperts(tensors, name, info, &stored);
     }
-    absl::StatusOr<std::vector<float>> values = WeightValues(found->second, info);
     if (!values.ok()) return values.status();
     model.values.push_back(*std::move(values));
-    used.push_back(&found->second);
   }
-  model.storage = CommonStorage(used, model);
+  model.storage = CommonStorage(stored, model);
   return model;
 }
 
@@ -254,10 +342,11 @@ absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, const TensorMap& tens
 absl::Status WriteCheckpoint(const Model& model, const std::string& folder,
                              const CheckpointOptions& options) {
   if (absl::Status status = MakeFolder(folder); !status.ok()) return status;
-  absl::Status status = options.shards > 1
-                            ? WriteShards(model, folder, options)
-                            : WriteFile(absl::StrCat(folder, "/", kWeightsFile),
-                                        EncodeShard(model, 0, model.tensors.size()), options.mode);
+  absl::Status status =
+      options.shards > 1
+          ? WriteShards(model, folder, options)
+          : WriteFile(absl::StrCat(folder, "/", kWeightsFile),
+                      EncodeShard(model, 0, model.tensors.size(), options.experts), options.mode);
   if (!status.ok()) return status;
   status = WriteFile(absl::StrCat(folder, "/tokenizer.json"), TokenizerJson(model.spec.vocab),
                      options.mode);

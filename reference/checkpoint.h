@@ -12,9 +12,16 @@
 
 namespace crosscheck {
 
+// How files hold the experts of a mixture; both forms are in use and both are read.
+enum class ExpertLayout {
+  kFused,     // experts.gate_up_proj [E, 2I, d], experts.down_proj [E, d, I]
+  kPerExpert  // experts.<e>.{gate,up,down}_proj.weight
+};
+
 struct CheckpointOptions {
   int shards = 1;  // > 1 writes model-0000i-of-0000n.safetensors and the index
   WriteMode mode = WriteMode::kAtomic;
+  ExpertLayout experts = ExpertLayout::kFused;
 };
 
 // Creates `folder` if needed (mode 0755, files 0644, as lattice's ownership rule wants them) and

@@ -5,6 +5,7 @@
 #include <functional>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
@@ -74,6 +75,7 @@ class ImplementationCheck {
       return status;
     }
     if (absl::Status status = CheckStates(prompt, *session); !status.ok()) return status;
+    if (absl::Status status = CheckMixture(prompt, stages); !status.ok()) return status;
     return judge_->Compare(prompt + "hidden_f64", "hidden", HiddenRows(stages));
   }
 
@@ -117,6 +119,73 @@ class ImplementationCheck {
       }
     }
     return absl::OkStatus();
+  }
+
+  // "p0.moe.layer2.<what>": what a mixture of experts computed. The chosen experts are compared as
+  // sets, and their weights by expert.
+  absl::Status CheckMixture(const std::string& prompt, const StageCollector& stages) {
+    const std::string prefix = prompt + "moe.layer";
+    for (const std::string& name : recording_->Names(prefix, "")) {
+      const size_t dot = name.find('.', prefix.size());
+      int layer = -1;
+      if (!absl::SimpleAtoi(name.substr(prefix.size(), dot - prefix.size()), &layer)) continue;
+      std::string what = name.substr(dot + 1);
+      if (absl::EndsWith(what, ".f32")) continue;  // the source of a tolerance
+      what = what.substr(0, what.rfind(".f64"));
+      const std::vector<double>* values =
+          stages.Find(layer, what == "mlp_out" ? what : "moe." + what);
+      if (values == nullptr) judge_->Fail(absl::StrCat(name, ": no tap of this layer and stage"));
+      absl::Status status;
+      if (what == "selected" || what == "router_weights") {
+        status = CompareChoices(name, what, prefix + std::to_string(layer) + ".selected", values,
+                                stages.Find(layer, "moe.selected"));
+      } else {
+        status = judge_->Compare(name, GoldenKind(name),
+                                 values == nullptr ? std::vector<double>() : *values);
+      }
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  // Both sides of `name` in the order of their experts.
+  absl::Status CompareChoices(const std::string& name, const std::string& what,
+                              const std::string& recorded_experts,
+                              const std::vector<double>* values,
+                              const std::vector<double>* experts) {
+    absl::StatusOr<std::vector<int32_t>> recorded = recording_->Ids(recorded_experts);
+    if (!recorded.ok()) return recorded.status();
+    const std::vector<double> expected_experts(recorded->begin(), recorded->end());
+    absl::StatusOr<std::vector<double>> expected = expected_experts;
+    if (what != "selected") expected = recording_->Values(name);
+    if (!expected.ok()) return expected.status();
+    const auto k = static_cast<size_t>(model_.spec().experts_per_token);
+    if (values == nullptr || experts == nullptr || values->size() != expected->size() ||
+        experts->size() != expected_experts.size() || values->size() != experts->size()) {
+      judge_->Fail(name + ": other choices");
+      return absl::OkStatus();
+    }
+    const std::vector<double> actual = ByExpert(*values, *experts, k);
+    *expected = ByExpert(*expected, expected_experts, k);
+    if (what != "selected") {
+      judge_->Record(name, GoldenKind(name), actual, *expected);
+    } else if (actual != *expected) {
+      judge_->Fail(name + ": other experts");
+    }
+    return absl::OkStatus();
+  }
+
+  // Rows of k values, each sorted by the expert that it belongs to.
+  static std::vector<double> ByExpert(const std::vector<double>& values,
+                                      const std::vector<double>& experts, size_t k) {
+    std::vector<double> sorted;
+    for (size_t row = 0; row + k <= values.size(); row += k) {
+      std::vector<std::pair<double, double>> pairs;
+      for (size_t i = row; i < row + k; ++i) pairs.emplace_back(experts[i], values[i]);
+      std::sort(pairs.begin(), pairs.end());
+      for (const auto& [expert, value] : pairs) sorted.push_back(value);
+    }
+    return sorted;
   }
 
   // One token at a time from an empty session, against the logits of the prefill.

@@ -10,8 +10,6 @@
 namespace crosscheck {
 namespace {
 
-constexpr std::string_view kPrefix = "model.language_model.";
-
 // Fixed point of all arithmetic below: a value is an integer times 2^-40, below 2^53 so that every
 // step is exact until the one rounding to float32.
 constexpr int kFractionBits = 40;
@@ -61,7 +59,10 @@ Distribution DistributionOf(const TensorInfo& info, bool tied) {
       return Normal(0, 256, fan_in);
     case TensorRole::kNorm:  // q_norm and k_norm around 1.3: attention that is sharper than uniform
       return Normal(info.name.find("self_attn") == std::string::npos ? 0 : FixedPoint(300), 51, 1);
+    case TensorRole::kRouter:  // far from uniform weights of the chosen experts
+      return Normal(0, 512, fan_in);
     case TensorRole::kGatedNorm:
+    case TensorRole::kPlainNorm:
       return Normal(FixedPoint(1000), 51, 1);
     case TensorRole::kALog:  // decay rates e^-6.4 .. e^4.4, together with dt_bias from none to
                              // total
@@ -89,6 +90,7 @@ class TensorGenerator {
       for (float& value : values) value = RoundTo(storage, value);
     }
     if (IsHead()) CoupleHeadRows(rows, columns, &values);
+    if (info_.role == TensorRole::kRouter) CoupleRouterRows(rows, columns, &values);
     return values;
   }
 
@@ -99,7 +101,8 @@ class TensorGenerator {
   }
   bool IsMatrix() const {
     return info_.role == TensorRole::kProjection || info_.role == TensorRole::kEmbedding ||
-           info_.role == TensorRole::kHead || info_.role == TensorRole::kConv;
+           info_.role == TensorRole::kHead || info_.role == TensorRole::kConv ||
+           info_.role == TensorRole::kRouter;
   }
 
   // Element (r, c) depends on r and c alone: a smaller model keeps the leading part of every
@@ -129,8 +132,9 @@ class TensorGenerator {
   int ScaleExponent() const {
     if (recipe_.weights.style != WeightStyle::kTiny) return 0;
     if (info_.role == TensorRole::kEmbedding) return -10;
-    for (const std::string_view small : {"in_proj_qkv.weight", "q_proj.weight", "k_proj.weight",
-                                         "o_proj.weight", "out_proj.weight", "down_proj.weight"}) {
+    for (const std::string_view small :
+         {"in_proj_qkv.weight", "q_proj.weight", "k_proj.weight", "o_proj.weight",
+          "out_proj.weight", "down_proj.weight", "down_proj"}) {
       if (std::string_view(info_.name).ends_with(small)) return -6 - static_cast<int>(key_ % 5);
     }
     return 0;
@@ -169,11 +173,20 @@ class TensorGenerator {
     return storage == DType::kBF16 ? DecodeBF16(EncodeBF16(value)) : DecodeF16(EncodeF16(value));
   }
 
-  // Row i + V/2 repeats row i for half of the pairs: bit-equal, or with one element off by 2^-k of
-  // itself.
   void CoupleHeadRows(int64_t rows, int64_t columns, std::vector<float>* values) const {
     const WeightStyle style = recipe_.weights.style;
     if (style != WeightStyle::kNearTiedHead && style != WeightStyle::kTiedHeadRows) return;
+    CoupleRows(style == WeightStyle::kNearTiedHead, rows, columns, values);
+  }
+  void CoupleRouterRows(int64_t rows, int64_t columns, std::vector<float>* values) const {
+    const RouterStyle style = recipe_.weights.router;
+    if (style == RouterStyle::kPlain) return;
+    CoupleRows(style == RouterStyle::kNearTied, rows, columns, values);
+  }
+
+  // Row i + n/2 repeats row i for half of the pairs: bit-equal, or with one element off by 2^-k of
+  // itself.
+  void CoupleRows(bool nearly, int64_t rows, int64_t columns, std::vector<float>* values) const {
     const int64_t half = rows / 2;
     for (int64_t i = 0; i < half; ++i) {
       const uint64_t bits = MixBits(~key_ + static_cast<uint64_t>(i));
@@ -181,7 +194,7 @@ class TensorGenerator {
       const float* source = values->data() + i * columns;
       float* copy = values->data() + (i + half) * columns;
       std::memcpy(copy, source, static_cast<size_t>(columns) * sizeof(float));
-      if (style == WeightStyle::kNearTiedHead) Nudge(bits >> 1, columns, copy);
+      if (nearly) Nudge(bits >> 1, columns, copy);
     }
   }
 
@@ -211,10 +224,11 @@ DType StorageOf(TensorRole role, DType storage) {
 absl::Span<const float> Model::Get(std::string_view name) const {
   const bool head = name == "lm_head.weight";
   if (head && spec.tied) name = "embed_tokens.weight";
+  const std::string_view prefix = TraitsOf(spec.family).prefix;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const std::string_view full = tensors[i].name;
     const bool prefixed =
-        full.size() == name.size() + kPrefix.size() && full.substr(kPrefix.size()) == name;
+        full.size() == name.size() + prefix.size() && full.substr(prefix.size()) == name;
     if (prefixed || full == name) return values[i];
   }
   std::fprintf(stderr, "crosscheck: the model has no tensor %.*s\n", static_cast<int>(name.size()),

@@ -23,6 +23,10 @@ enum class WeightStyle { kPlain, kOutlierChannels, kNearTiedHead, kTiedHeadRows,
 inline constexpr std::string_view kWeightStyleNames[] = {
     "plain", "outlier_channels", "near_tied_head", "tied_head_rows", "large", "tiny"};
 
+// Rows of routers: independent, or half of the pairs (e, e + E/2) almost or exactly equal.
+enum class RouterStyle { kPlain, kNearTied, kTied };
+inline constexpr std::string_view kRouterStyleNames[] = {"plain", "near_tied", "tied"};
+
 struct WeightRecipe {
   uint64_t seed = 0;
   WeightStyle style = WeightStyle::kPlain;
@@ -32,6 +36,7 @@ struct WeightRecipe {
   // What such a model answers in fp64 shows the conditioning of the case: it is off by about what
   // fp32 rounding may do. Never part of a case, never given to an engine under test.
   int nudge = 0;
+  RouterStyle router = RouterStyle::kPlain;  // of a mixture of experts
   bool operator==(const WeightRecipe&) const = default;
 };
 

@@ -2,6 +2,7 @@
 // - none: never; the benign control
 // - rope_pairing: full attention, two or more tokens, rotary_dim >= 4; 1 full layer, 1 head,
 //   head_dim 4, 2 tokens
+// - expert_off_by_one: a mixture of experts that rejects some; 1 layer, 1 token, 2 experts, top 1
 #include <algorithm>
 #include <string>
 
@@ -26,12 +27,13 @@ void RopePairing(Model& model) {
   const ModelSpec& spec = model.spec;
   const auto rotary = static_cast<size_t>(spec.rotary_dim);
   const auto dim = static_cast<size_t>(spec.head_dim);
+  const size_t query_rows = TraitsOf(spec.family).gated_attention ? 2 * dim : dim;
   const auto ends_with = [](std::string_view name, std::string_view end) {
     return name.size() >= end.size() && name.substr(name.size() - end.size()) == end;
   };
   for (size_t t = 0; t < model.tensors.size(); ++t) {
     const std::string& name = model.tensors[t].name;
-    const bool query = ends_with(name, "self_attn.q_proj.weight");  // per head [q | gate]
+    const bool query = ends_with(name, "self_attn.q_proj.weight");  // per head [q | gate] or q
     const bool key = ends_with(name, "self_attn.k_proj.weight");
     const bool norm =
         ends_with(name, "self_attn.q_norm.weight") || ends_with(name, "self_attn.k_norm.weight");
@@ -39,13 +41,23 @@ void RopePairing(Model& model) {
     const auto heads = static_cast<size_t>(norm ? 1 : query ? spec.heads : spec.kv_heads);
     if (!query && !key && !norm) continue;
     for (size_t h = 0; h < heads; ++h) {
-      PairAdjacentRows(model.values[t], h * (query ? 2 * dim : dim), rotary, columns);
+      PairAdjacentRows(model.values[t], h * (query ? query_rows : dim), rotary, columns);
     }
+  }
+}
+
+// Experts counted from 1 where the router counts from 0.
+void ExpertOffByOne(Model& model) {
+  for (size_t t = 0; t < model.tensors.size(); ++t) {
+    if (model.tensors[t].role != TensorRole::kRouter) continue;
+    std::vector<float>& rows = model.values[t];
+    std::rotate(rows.begin(), rows.begin() + model.spec.hidden, rows.end());
   }
 }
 
 constexpr Fault kFaults[] = {
     {"none", nullptr},
+    {"expert_off_by_one", nullptr, ExpertOffByOne},
     {"rope_pairing", nullptr, RopePairing},
 };
 

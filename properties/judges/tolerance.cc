@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "properties/judges/failure.h"
+#include "properties/judges/router.h"
 #include "reference/reference_model.h"
 
 namespace crosscheck {
@@ -94,7 +95,12 @@ static_assert(kReferenceRuns == 1 + kPerturbedVariants * (1 + kNudges));
 }  // namespace
 
 void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
-                      const DerivedRequest& derive) {
+                      const DerivedRequest& wanted) {
+  const bool mixture = TraitsOf(model->spec.family).mixture;
+  const DerivedRequest derive =
+      !mixture ? wanted : DerivedRequest([wanted, model](Observations& observations) {
+        return WithRouter(wanted(observations), model->spec);
+      });
   // A null head: most of these runs are never looked at, and an empty object would be allocated.
   const Message derived{.head = nullptr, .tensors = {}};
   plan.reserve(plan.size() + kReferenceRuns);
@@ -136,8 +142,11 @@ BucketKey BucketOf(const ModelRunCase& c, ModelPath path) {
           .style = c.model->weights.style};
 }
 
-std::optional<Verdict> MeasureReference(const JudgedRows& rows, ReferenceRun reference,
-                                        Observations& observations, Distances& distances) {
+namespace {
+
+// A verdict of its own when the reference fails, lies or is not finite.
+std::optional<Verdict> ReadReference(const JudgedRows& rows, ReferenceRun reference,
+                                     Observations& observations, LogitsAnswer& result) {
   std::string stage = PathName(rows.path), name(reference.name);
   const Reply& reply = observations[reference.observation];
   if (!reply.ok()) return ReferenceFailure(*reply.failure, name, stage);
@@ -153,7 +162,57 @@ std::optional<Verdict> MeasureReference(const JudgedRows& rows, ReferenceRun ref
                                     place.sequence, ", position ", place.position, ", logit ",
                                     place.logit, "; the exact model is finite there"));
   }
-  distances = PoolDistances(rows.exact, *answer, rows.judged).Result();
+  result = *std::move(answer);
+  return std::nullopt;
+}
+
+// How many references the routers' near ties come from at first; these are the cheapest.
+constexpr size_t kFirstRouterReferences = 3;
+
+void CountRouterTies(int dropped, const std::string& stage, Verdict& verdict) {
+  verdict.near_ties += dropped;
+  if (dropped == 0 || verdict.kind != VerdictKind::kPass) return;
+  verdict.kind = VerdictKind::kNearTie;
+  verdict.signature.stage = stage;
+  verdict.message = absl::StrCat(dropped, " positions are behind a near tie of a router");
+}
+
+}  // namespace
+
+Verdict JudgeBeforeRouterTies(const JudgedRows& rows, size_t first_reference,
+                              Observations& observations,
+                              const std::function<Verdict(const JudgedRows&)>& judge) {
+  if (rows.exact.routers.empty()) return judge(rows);
+  const BucketBounds* bucket = CommittedErrorBounds().Find(BucketOf(rows.c, rows.path));
+  RouterTies ties(bucket, rows.c.model->spec.experts_per_token, rows.exact);
+  std::vector<LogitsAnswer> consulted;
+  const std::vector<ReferenceRun> references = ReferencesFrom(first_reference);
+  Verdict verdict;
+  for (size_t wanted : {kFirstRouterReferences, references.size()}) {
+    for (size_t i = wanted == references.size() ? kFirstRouterReferences : 0; i < wanted; ++i) {
+      if (!observations.Available(references[i].observation)) continue;
+      auto failed = ReadReference(rows, references[i], observations, consulted.emplace_back());
+      if (failed) return *failed;
+    }
+    ties.Consult(consulted);
+    int dropped = 0;
+    const LogitsAnswer before = ties.Before(rows.judged, dropped);
+    const bool nothing_left =
+        std::all_of(before.sequences.begin(), before.sequences.end(),
+                    [](const SequenceLogits& sequence) { return sequence.positions.empty(); });
+    verdict = nothing_left ? Verdict() : judge({rows.c, rows.path, rows.exact, before});
+    CountRouterTies(dropped, PathName(rows.path), verdict);
+    if (verdict.kind != VerdictKind::kEngineBug) break;
+  }
+  return verdict;
+}
+
+std::optional<Verdict> MeasureReference(const JudgedRows& rows, ReferenceRun reference,
+                                        Observations& observations, Distances& distances) {
+  LogitsAnswer answer;
+  auto failed = ReadReference(rows, reference, observations, answer);
+  if (failed) return failed;
+  distances = PoolDistances(rows.exact, answer, rows.judged).Result();
   return std::nullopt;
 }
 
@@ -171,7 +230,8 @@ std::optional<Verdict> WidenUntil(const JudgedRows& rows, absl::Span<const Refer
   return std::nullopt;
 }
 
-Verdict JudgeTolerance(const JudgedRows& rows, size_t first_reference, Observations& observations) {
+static Verdict JudgeRows(const JudgedRows& rows, size_t first_reference,
+                         Observations& observations) {
   DistancePool pool = PoolDistances(rows.exact, rows.judged, rows.judged);
   Distances error = pool.Result();
   BucketKey key = BucketOf(rows.c, rows.path);
@@ -206,6 +266,12 @@ Verdict JudgeTolerance(const JudgedRows& rows, size_t first_reference, Observati
   verdict.marginal = bound.WorstRatio(error) < kMarginalFactor;
   verdict.message = Explain(rows, bound, error, verdict.bucket);
   return verdict;
+}
+
+Verdict JudgeTolerance(const JudgedRows& rows, size_t first_reference, Observations& observations) {
+  return JudgeBeforeRouterTies(rows, first_reference, observations, [&](const JudgedRows& before) {
+    return JudgeRows(before, first_reference, observations);
+  });
 }
 
 }  // namespace crosscheck

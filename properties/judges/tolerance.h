@@ -31,9 +31,10 @@ struct ReferenceRun {
 
 // libtorch in fp32, three perturbed variants, and these on twelve nudges of the weights.
 inline constexpr size_t kReferenceRuns = 40;
-// Appends their runs, all with the request that `derive` makes when a judge looks at one.
+// Appends their runs, all with the request that `wanted` makes when a judge looks at one; of a
+// mixture of experts they answer the router logits too.
 void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
-                      const DerivedRequest& derive);
+                      const DerivedRequest& wanted);
 // Those runs, the first of them being observation `first`, in the order in which they are
 // consulted: cheapest first. The bound only grows, so the order changes the work and never a
 // verdict.
@@ -42,6 +43,13 @@ std::vector<ReferenceRun> ReferencesFrom(size_t first);
 inline ReferenceRun LibtorchFrom(size_t first) { return {first, "torch:fp32"}; }
 
 BucketKey BucketOf(const ModelRunCase& c, ModelPath path);
+
+// Calls `judge` with the rows before the near ties of a router (judges/router.h) and counts the
+// others: near ties as three references show them, and, where a bug is left, as all of them do.
+// Without routers `judge` gets `rows`.
+Verdict JudgeBeforeRouterTies(const JudgedRows& rows, size_t first_reference,
+                              Observations& observations,
+                              const std::function<Verdict(const JudgedRows&)>& judge);
 
 // One reference's distances to the exact model, over the judged rows. A reference that fails, lies
 // or is not finite where the exact model is gives the verdict instead.

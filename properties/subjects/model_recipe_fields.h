@@ -14,7 +14,17 @@
 
 namespace crosscheck {
 
-void VisitModelRecipe(FieldVisitor& v, const Limits& limits, ModelRecipe& model);
+// `families`: one bit for each Family that the subject and its judges are made for, as far as limits
+// allow them; a mixture of experts needs a judge that knows near ties of routers (judges/router.h).
+// It gets the simplest legal experts here; VisitMixture draws them.
+inline constexpr uint32_t kDenseQwen35 = 1u << static_cast<uint32_t>(Family::kQwen35);
+inline constexpr uint32_t kAllFamilies = ~uint32_t{0};
+void VisitModelRecipe(FieldVisitor& v, const Limits& limits, ModelRecipe& model,
+                      uint32_t families = kDenseQwen35);
+
+// The fields of a mixture of experts. They were added later, so a subject visits them after all
+// others (in a Shared group of their own); their index 0 is what VisitModelRecipe gives.
+void VisitMixture(FieldVisitor& v, const Limits& limits, ModelRecipe& model);
 
 // Appends the words that describe a model for coverage quotas ("tied_head", "style:tiny").
 void LabelModel(const ModelRecipe& model, std::vector<std::string>& labels);

@@ -82,7 +82,7 @@ void VisitSequence(FieldVisitor& v, const Limits& limits, const ModelRunCase& c,
 // Found by argument-dependent lookup from MakeSubject, hence not in the unnamed namespace.
 static void Visit(FieldVisitor& v, const Limits& limits, ModelRunCase& c) {
   ModelRecipe model = c.model == nullptr ? ModelRecipe{} : *c.model;
-  v.Shared("model", [&] { VisitModelRecipe(v, limits, model); });
+  v.Shared("model", [&] { VisitModelRecipe(v, limits, model, kAllFamilies); });
   // An unchanged recipe stays the same object.
   if (c.model == nullptr || !(model == *c.model))
     c.model = std::make_shared<const ModelRecipe>(std::move(model));
@@ -97,6 +97,9 @@ static void Visit(FieldVisitor& v, const Limits& limits, ModelRunCase& c) {
     VisitSequence(e, limits, c, budget, sequence);
     budget -= static_cast<int64_t>(sequence.ids.size());
   });
+  ModelRecipe mixed = *c.model;
+  v.Shared("mixture", [&] { VisitMixture(v, limits, mixed); });
+  if (!(mixed == *c.model)) c.model = std::make_shared<const ModelRecipe>(std::move(mixed));
 }
 
 namespace {

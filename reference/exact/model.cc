@@ -47,6 +47,10 @@ absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeModel(std::shared_ptr<const 
   switch (model->spec.family) {
     case Family::kQwen35:
       return MakeQwen35<N>(std::move(model), rule);
+    case Family::kLlama:
+      return MakeLlama<N>(std::move(model), rule);
+    case Family::kQwen35Moe:
+      return MakeQwen35Moe<N>(std::move(model), rule);
   }
   return absl::InvalidArgumentError("the exact model does not know this family");
 }

@@ -47,6 +47,11 @@ class LayerTaps {
 
   // Contiguous row-major data.
   template <class T>
+  void EmitVector(std::string_view stage, int size, const T* data) const {
+    if (!Wants(stage)) return;
+    sink_->Tap(layer_, stage, {size}, std::vector<double>(data, data + size));
+  }
+  template <class T>
   void EmitMatrix(std::string_view stage, int rows, int columns, const T* data) const {
     if (!Wants(stage)) return;
     sink_->Tap(layer_, stage, {rows, columns},

@@ -28,6 +28,27 @@ at::Tensor RotaryEmbedding::Apply(const at::Tensor& x, const Rotation& rotation)
   return at::mul(x, rotation.cos).addcmul_(at::index_select(x, -1, partner_), rotation.sin);
 }
 
+// The G query heads of a kv head form one matrix: no repetition of k and v.
+at::Tensor Attend(const at::Tensor& query, const LayerState& state, const Step& step,
+                  const Taps& taps) {
+  const int64_t heads = query.size(1);
+  const int64_t head_dim = query.size(2);
+  const int64_t kv_heads = state.key.size(0);
+  const int64_t rows = heads / kv_heads * step.count;
+  const int64_t total = step.past + step.count;
+  const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
+  at::Tensor scores =
+      at::bmm(query.transpose(0, 1).reshape({kv_heads, rows, head_dim}), state.key.transpose(1, 2))
+          .view({heads, step.count, total});
+  scores = step.attention_mask.defined() ? at::add(step.attention_mask, scores, scale)
+                                         : scores.mul_(scale);
+  const at::Tensor probabilities = at::_softmax(scores, -1, /*half_to_float=*/false);
+  taps("attn.probs", probabilities);
+  return at::bmm(probabilities.view({kv_heads, rows, total}), state.value)
+      .view({heads, step.count, head_dim})
+      .transpose(0, 1);
+}
+
 GatedAttention::GatedAttention(const Weights& weights, const std::string& prefix)
     : heads_(weights.spec().heads),
       kv_heads_(weights.spec().kv_heads),
@@ -56,25 +77,6 @@ LayerState GatedAttention::EmptyState() const {
   state.key = empty;
   state.value = empty;
   return state;
-}
-
-// query [S, H, D] -> context [S, H, D]. The G query heads of a kv head form one matrix: no
-// repetition of k and v.
-at::Tensor GatedAttention::Attend(const at::Tensor& query, const LayerState& state,
-                                  const Step& step, const Taps& taps) const {
-  const int64_t rows = heads_ / kv_heads_ * step.count;
-  const int64_t total = step.past + step.count;
-  const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
-  at::Tensor scores = at::bmm(query.transpose(0, 1).reshape({kv_heads_, rows, head_dim_}),
-                              state.key.transpose(1, 2))
-                          .view({heads_, step.count, total});
-  scores = step.attention_mask.defined() ? at::add(step.attention_mask, scores, scale)
-                                         : scores.mul_(scale);
-  const at::Tensor probabilities = at::_softmax(scores, -1, /*half_to_float=*/false);
-  taps("attn.probs", probabilities);
-  return at::bmm(probabilities.view({kv_heads_, rows, total}), state.value)
-      .view({heads_, step.count, head_dim_})
-      .transpose(0, 1);
 }
 
 at::Tensor GatedAttention::Forward(const at::Tensor& y, const Step& step, const Taps& taps,

@@ -29,6 +29,10 @@ class RotaryEmbedding {
   at::Tensor partner_;            // [D], i ± rot/2
 };
 
+// softmax(q·kᵀ / √D + mask)·v: query [S, H, D] and the cache of a layer -> context [S, H, D].
+at::Tensor Attend(const at::Tensor& query, const LayerState& state, const Step& step,
+                  const Taps& taps);
+
 class GatedAttention {
  public:
   GatedAttention(const Weights& weights, const std::string& prefix);
@@ -38,9 +42,6 @@ class GatedAttention {
   LayerState EmptyState() const;
 
  private:
-  at::Tensor Attend(const at::Tensor& query, const LayerState& state, const Step& step,
-                    const Taps& taps) const;
-
   int64_t heads_, kv_heads_, head_dim_;
   double epsilon_;
   RotaryEmbedding rotary_;

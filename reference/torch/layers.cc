@@ -39,9 +39,9 @@ GatedMlp::GatedMlp(const Weights& weights, const std::string& prefix)
     : gate_up_(at::cat({weights.Matrix(prefix + "gate_proj.weight", weights.spec().hidden),
                         weights.Matrix(prefix + "up_proj.weight", weights.spec().hidden)})
                    .t()),
-      down_(weights.Matrix(prefix + "down_proj.weight", weights.spec().intermediate).t()) {}
+      down_(weights.Matrix(prefix + "down_proj.weight", gate_up_.size(1) / 2).t()) {}
 
-at::Tensor GatedMlp::Forward(const at::Tensor& y) const {
+at::Tensor GatedMlp::Forward(const at::Tensor& y, const Taps& /*taps*/) const {
   const at::Tensor gate_up = at::mm(y, gate_up_);
   const int64_t width = gate_up.size(1) / 2;
   return at::mm(at::silu(gate_up.narrow(1, 0, width)).mul_(gate_up.narrow(1, width, width)), down_);

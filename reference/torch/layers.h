@@ -69,7 +69,7 @@ at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& scale, double epsilon)
 class GatedMlp {
  public:
   GatedMlp(const Weights& weights, const std::string& prefix);
-  at::Tensor Forward(const at::Tensor& y) const;  // [S, d] -> [S, d]
+  at::Tensor Forward(const at::Tensor& y, const Taps& taps) const;  // [S, d] -> [S, d]
 
  private:
   at::Tensor gate_up_;  // [d, 2I]

@@ -71,7 +71,7 @@ TEST(BadInputTest, MissingTruncatedAndUnsupportedCheckpointsAreErrors) {
   std::filesystem::copy("tests/golden/qwen35-tiny", golden);
   std::filesystem::resize_file(golden / "model.safetensors", 600);
   ExpectError(RunCrosscheck("golden check " + golden.string()), HasSubstr("model.safetensors"));
-  ExpectError(RunCrosscheck("golden check tests/golden/llama-gqa"), HasSubstr("llama"));
+  ExpectError(RunCrosscheck("golden check tests/golden/qwen3-gqa"), HasSubstr("qwen3"));
 }
 
 TEST(BadInputTest, UnwritableOutputIsFoundBeforeTheRun) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -41,20 +42,18 @@ std::string WhyMissing(const std::string& name) {
 
 class EngineContractTest : public testing::Test {
  public:
-  EngineContractTest(std::string engine, bool in_host,
+  EngineContractTest(std::string engine, bool in_host, Family family,
                      void (*check)(Engine&, const contract::Checkpoints&))
-      : engine_(std::move(engine)), in_host_(in_host), check_(check) {}
-
-  static void SetUpTestSuite() {
-    if (checkpoints_ == nullptr) checkpoints_ = std::make_unique<contract::Checkpoints>();
-  }
+      : engine_(std::move(engine)), in_host_(in_host), family_(family), check_(check) {}
 
   void TestBody() override {
     if (const std::string hint = WhyMissing(engine_); !hint.empty()) {
       GTEST_SKIP() << engine_ << ": " << hint;
     }
     const std::unique_ptr<Engine> engine = Open();
-    if (engine != nullptr) check_(*engine, *checkpoints_);
+    auto& checkpoints = checkpoints_[family_];
+    if (checkpoints == nullptr) checkpoints = std::make_unique<contract::Checkpoints>(family_);
+    if (engine != nullptr) check_(*engine, *checkpoints);
   }
 
  private:
@@ -70,24 +69,29 @@ class EngineContractTest : public testing::Test {
     return engine.ok() ? *std::move(engine) : nullptr;
   }
 
-  static std::unique_ptr<contract::Checkpoints> checkpoints_;
+  static std::map<Family, std::unique_ptr<contract::Checkpoints>> checkpoints_;
   const std::string engine_;
   const bool in_host_;
+  const Family family_;
   void (*const check_)(Engine&, const contract::Checkpoints&);
 };
 
-std::unique_ptr<contract::Checkpoints> EngineContractTest::checkpoints_;
+std::map<Family, std::unique_ptr<contract::Checkpoints>> EngineContractTest::checkpoints_;
 
 void AnswersBrokenFrames(Engine& engine, const contract::Checkpoints&) {
   contract::AnswersBrokenFrames(engine);
 }
 
-void Register(const std::string& engine, bool in_host) {
+void Register(const std::string& engine, bool in_host, Family family = Family::kQwen35) {
   const auto add = [&](const char* law, void (*check)(Engine&, const contract::Checkpoints&)) {
-    const std::string name = std::string(law) + "/" + engine + (in_host ? "/host" : "");
-    testing::RegisterTest(
-        "EngineContractTest", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
-        [=]() -> EngineContractTest* { return new EngineContractTest(engine, in_host, check); });
+    std::string name = std::string(law) + "/" + engine + (in_host ? "/host" : "");
+    if (family != Family::kQwen35) {
+      name += "/" + std::string(kFamilyNames[static_cast<size_t>(family)]);
+    }
+    testing::RegisterTest("EngineContractTest", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
+                          [=]() -> EngineContractTest* {
+                            return new EngineContractTest(engine, in_host, family, check);
+                          });
   };
   for (const contract::Law& law : contract::Laws()) add(law.name, law.check);
   if (!in_host) add("AnswersBrokenFrames", AnswersBrokenFrames);
@@ -98,6 +102,9 @@ const bool registered = [] {
     Register(engine, false);
   }
   for (const char* engine : {"exact", "lattice", kAdapter}) Register(engine, true);
+  for (const Family family : {Family::kLlama, Family::kQwen35Moe}) {
+    for (const char* engine : {"exact:fp32", "torch", "lattice"}) Register(engine, false, family);
+  }
   return true;
 }();
 

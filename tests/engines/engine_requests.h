@@ -23,10 +23,11 @@
 
 namespace crosscheck::contract {
 
-// Two small generated models of different shape in a scratch folder.
+// Two small generated models of one family and different shape in a scratch folder. The head of the
+// second is the embedding where every engine serves that.
 class Checkpoints {
  public:
-  Checkpoints();
+  explicit Checkpoints(Family family = Family::kQwen35);
   std::string path(int i) const;
   const ModelSpec& spec(int i) const { return specs_[static_cast<size_t>(i)]; }
 
@@ -71,29 +72,37 @@ inline Reply ExpectAnswers(Engine& engine, const Message& request, int vocab = 0
   return reply;
 }
 
-inline Checkpoints::Checkpoints() {
+inline Checkpoints::Checkpoints(Family family) {
   auto folder = ScratchFolder::Create();
   EXPECT_TRUE(folder.ok()) << folder.status();
   folder_ = *std::move(folder);
   ModelSpec spec;
-  spec.layers = {LayerKind::kLinearAttention, LayerKind::kFullAttention};
+  spec.family = family;
+  const FamilyTraits& traits = TraitsOf(family);
+  spec.layers = {traits.linear_attention ? LayerKind::kLinearAttention : LayerKind::kFullAttention,
+                 LayerKind::kFullAttention};
   spec.vocab = 41;
   spec.hidden = 20;
   spec.intermediate = 28;
   spec.heads = 4;
   spec.kv_heads = 2;
   spec.head_dim = 8;
-  spec.rotary_dim = 4;
+  spec.rotary_dim = traits.partial_rotary ? 4 : spec.head_dim;
   spec.linear_key_heads = 2;
   spec.linear_value_heads = 4;
   spec.linear_key_dim = 6;
   spec.linear_value_dim = 10;
   spec.max_positions = 48;
   spec.eos = 40;
+  if (traits.mixture) {
+    spec.experts = 5;
+    spec.experts_per_token = 2;
+    spec.shared_intermediate = 11;
+  }
   specs_.push_back(spec);
   spec.vocab = 23;
   spec.eos = 22;
-  spec.tied = true;
+  spec.tied = family != Family::kLlama;
   specs_.push_back(spec);
   for (int i = 0; i < 2; ++i) {
     const ModelRecipe recipe{specs_[static_cast<size_t>(i)], {.seed = 7}};

@@ -41,7 +41,8 @@ INSTANTIATE_TEST_SUITE_P(Goldens, LatticeGoldenTest,
                          testing::Values("qwen35-tiny", "qwen35-base", "qwen35-tied-r3",
                                          "qwen35-equal-heads", "qwen35-bf16", "qwen35-long",
                                          "qwen35-deep40", "qwen35-outlier", "qwen35-lora",
-                                         "qwen35-mtp"),
+                                         "qwen35-mtp", "llama-gqa", "qwen35moe-top1",
+                                         "qwen35moe-top2", "qwen35moe-neartie"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -270,18 +270,37 @@ TEST(ExecutorTest, MissingExtensionsAreListed) {
 
 TEST(ExecutorTest, LimitsAreNarrowedByWhatTheEngineSays) {
   std::vector<std::string> narrowed;
-  const Limits all = NarrowLimits(
-      {{"limits",
-        {{"masks", true}, {"chunked_prefill", true}, {"storage", {"F32", "BF16", "F16"}}}}},
-      &narrowed);
+  const Limits all = NarrowLimits({{"limits",
+                                    {{"masks", true},
+                                     {"chunked_prefill", true},
+                                     {"storage", {"F32", "BF16", "F16"}},
+                                     {"families", kFamilyNames}}}},
+                                  &narrowed);
   EXPECT_TRUE(all.masks && all.chunked_prefill && all.reduced_storage);
+  EXPECT_EQ(all.families, 7u);
   EXPECT_THAT(narrowed, testing::IsEmpty());
   const Limits some =
       NarrowLimits({{"limits", {{"masks", false}, {"storage", {"F32", "F16"}}}}}, &narrowed);
   EXPECT_FALSE(some.masks || some.chunked_prefill || some.reduced_storage);
-  EXPECT_THAT(narrowed, testing::ElementsAre("masks", "chunked_prefill", "reduced_storage"));
+  EXPECT_EQ(some.families, 1u) << "an engine that says nothing loads qwen3_5";
+  EXPECT_THAT(narrowed, testing::ElementsAre("masks", "chunked_prefill", "reduced_storage",
+                                             "family:llama", "family:qwen3_5_moe"));
   EXPECT_FALSE(NarrowLimits("nonsense").masks);
   EXPECT_FALSE(NarrowLimits({{"limits", 3}}).masks);
+}
+
+TEST(ExecutorTest, FamiliesAreNarrowedToWhatTheEngineLoadsAndTies) {
+  std::vector<std::string> narrowed;
+  const Limits limits = NarrowLimits({{"limits",
+                                       {{"masks", true},
+                                        {"chunked_prefill", true},
+                                        {"storage", {"F32", "BF16", "F16"}},
+                                        {"families", {"qwen3_5", "llama"}},
+                                        {"tied_families", {"qwen3_5"}}}}},
+                                     &narrowed);
+  EXPECT_EQ(limits.families, 3u);
+  EXPECT_EQ(limits.tied_families, 1u);
+  EXPECT_THAT(narrowed, testing::ElementsAre("tied head of family:llama", "family:qwen3_5_moe"));
 }
 
 }  // namespace

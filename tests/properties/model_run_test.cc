@@ -36,10 +36,10 @@ double QuotaTest::mean_tokens_ = 0;
 double QuotaTest::mean_layers_ = 0;
 
 TEST_F(QuotaTest, ShapesAreAsymmetric) {
-  EXPECT_GE(shares_["value_heads!=key_heads"], 0.55);
+  EXPECT_GE(shares_["value_heads!=key_heads"], 0.42);
   EXPECT_GE(shares_["kv_heads!=heads"], 0.4);
   EXPECT_GE(shares_["odd_heads"], 0.2);
-  EXPECT_GE(shares_["partial_rotary"], 0.4);
+  EXPECT_GE(shares_["partial_rotary"], 0.3);
   EXPECT_GE(shares_["hidden_off_simd_width"], 0.5);
 }
 
@@ -66,7 +66,36 @@ TEST_F(QuotaTest, EveryStyleStorageAndPathIsDrawn) {
 
 TEST_F(QuotaTest, BothLayerKindsAreFrequent) {
   EXPECT_LE(shares_["no_full_attention"], 0.35);
-  EXPECT_LE(shares_["no_linear_attention"], 0.2);
+  EXPECT_LE(shares_["no_linear_attention"] - shares_["family:llama"], 0.2);
+}
+
+TEST_F(QuotaTest, FamiliesAndTheirMixturesAreFrequent) {
+  EXPECT_GE(shares_["family:qwen3_5"], 0.45);
+  EXPECT_GE(shares_["family:llama"], 0.2);
+  EXPECT_GE(shares_["family:qwen3_5_moe"], 0.2);
+  EXPECT_GE(shares_["top_k:1"], 0.04);
+  EXPECT_GE(shares_["top_k:many"], 0.1);
+  EXPECT_GE(shares_["experts_rejected"], 0.1);
+  EXPECT_GE(shares_["router:near_tied"], 0.04);
+  EXPECT_GE(shares_["router:tied"], 0.03);
+}
+
+TEST(ModelRunTest, OnlyServedFamiliesAreDrawnAndTied) {
+  const Limits limits{.families = 1u << static_cast<uint32_t>(Family::kQwen35) |
+                                  1u << static_cast<uint32_t>(Family::kLlama),
+                      .tied_families = 1u << static_cast<uint32_t>(Family::kQwen35)};
+  std::map<Family, int> drawn;
+  for (int i = 0; i < 500; ++i) {
+    const Case c = Draw(i, limits);
+    const ModelSpec& spec = c.As<ModelRunCase>().model->spec;
+    ++drawn[spec.family];
+    if (spec.family == Family::kLlama) {
+      ASSERT_FALSE(spec.tied);
+    }
+  }
+  EXPECT_GT(drawn[Family::kQwen35], 200);
+  EXPECT_GT(drawn[Family::kLlama], 100);
+  EXPECT_EQ(drawn.size(), 2u);
 }
 
 TEST_F(QuotaTest, RunsAreVaried) {

@@ -79,6 +79,7 @@ Limits Small() {
   limits.max_tokens = 12;
   limits.max_layers = 3;
   limits.chunked_prefill = true;
+  limits.families = 1u << static_cast<uint32_t>(Family::kQwen35);
   return limits;
 }
 
@@ -100,6 +101,25 @@ TEST(CalibrateTest, TheTableDoesNotDependOnTheNumberOfThreads) {
     for (size_t i = 0; i < kMetricCount; ++i) EXPECT_LE(bounds.typical[i], bounds.h[i]);
     EXPECT_LT(bounds.fp64_spread, 1e-10) << key.ToString();
   }
+}
+
+TEST(CalibrateTest, NewFamiliesLeaveTheRowsOfTheOthers) {
+  const auto key = [](Family family) { return BucketKey{.family = family, .path = "f32-prompt"}; };
+  ErrorBoundTable kept;
+  kept.provenance = {"kept"};
+  kept.Set(key(Family::kQwen35), {.cases = 1});
+  kept.Set(key(Family::kLlama), {.cases = 2});
+  ErrorBoundTable measured;
+  measured.provenance = {"measured"};
+  measured.Set(key(Family::kLlama), {.cases = 3});
+  measured.Set(key(Family::kQwen35Moe), {.cases = 4});
+  const ErrorBoundTable merged = MergeFamilies(kept, measured);
+  EXPECT_EQ(merged.provenance,
+            (std::vector<std::string>{"kept", "llama, qwen3_5_moe: measured"}));
+  EXPECT_EQ(merged.buckets().size(), 3u);
+  EXPECT_EQ(merged.Find(key(Family::kQwen35))->cases, 1);
+  EXPECT_EQ(merged.Find(key(Family::kLlama))->cases, 3);
+  EXPECT_EQ(merged.Find(key(Family::kQwen35Moe))->cases, 4);
 }
 
 // The committed curve says the same of every bucket; this measures it anew on a few cases of each.

@@ -149,7 +149,8 @@ std::string TestName(const testing::TestParamInfo<const char*>& info) {
 INSTANTIATE_TEST_SUITE_P(Goldens, TorchGoldenTest,
                          testing::Values("qwen35-tiny", "qwen35-base", "qwen35-tied-r3",
                                          "qwen35-equal-heads", "qwen35-bf16", "qwen35-long",
-                                         "qwen35-deep40", "qwen35-outlier"),
+                                         "qwen35-deep40", "qwen35-outlier", "llama-gqa",
+                                         "qwen35moe-top1", "qwen35moe-top2", "qwen35moe-neartie"),
                          TestName);
 INSTANTIATE_TEST_SUITE_P(Goldens, TorchStagesTest, testing::Values("qwen35-base", "qwen35-long"),
                          TestName);

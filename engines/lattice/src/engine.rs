@@ -8,6 +8,7 @@ use lattice_inference::family::Qwen35CpuDecoder;
 use lattice_inference::model::Qwen35Model;
 use serde_json::{Value, json};
 
+use crate::ernie::Ernie;
 use crate::fault::{Fault, guard};
 use crate::frame::{self, Answer, Payload};
 use crate::request::{self, Fields};
@@ -15,10 +16,16 @@ use crate::{generate, logits, probe, program, sampler};
 
 /// The version that Cargo.toml pins.
 const LATTICE_VERSION: &str = "0.15.0";
-const BUILD: &str = "release, features f16 qwen35 train-backward";
+const BUILD: &str = "release, features f16 qwen35 ernie45 train-backward";
+
+/// A loaded model by the engine's own kind, each with its operations.
+enum Kind {
+    Qwen35(Loaded),
+    Ernie(Ernie),
+}
 
 pub struct Engine {
-    models: BTreeMap<String, Loaded>,
+    models: BTreeMap<String, Kind>,
     next_model: u64,
 }
 
@@ -87,7 +94,13 @@ impl Engine {
         let (fields, payload_bytes) = frame::decode(frame)?;
         *id = Value::from(request::unsigned(&fields, "id")?);
         let start = Instant::now();
-        let mut answer = match request::text(&fields, "op")? {
+        let op = request::text(&fields, "op")?;
+        let mut answer = match op {
+            _ if op != "unload"
+                && let Some(ernie) = self.ernie(&fields) =>
+            {
+                ernie.answer(op, &fields)
+            }
             "hello" => hello(&fields),
             "ping" | "bye" => Ok(Answer::empty()),
             // One request runs at a time, so there is nothing to cancel.
@@ -108,9 +121,22 @@ impl Engine {
         Ok(answer)
     }
 
+    /// The Qwen3.5 model of the request.
     fn loaded(&mut self, fields: &Fields) -> Result<&mut Loaded, Fault> {
         let handle = request::text(fields, "model")?;
-        self.models.get_mut(handle).ok_or_else(|| Fault::bad_request(format!("no model {handle} is loaded")))
+        match self.models.get_mut(handle) {
+            Some(Kind::Qwen35(loaded)) => Ok(loaded),
+            Some(Kind::Ernie(_)) => Err(Fault::unsupported("the engine's ERNIE model has no such operation")),
+            None => Err(Fault::bad_request(format!("no model {handle} is loaded"))),
+        }
+    }
+
+    /// The ERNIE model of the request, if it names one.
+    fn ernie(&self, fields: &Fields) -> Option<&Ernie> {
+        match self.models.get(fields.get("model")?.as_str()?)? {
+            Kind::Ernie(ernie) => Some(ernie),
+            Kind::Qwen35(_) => None,
+        }
     }
 
     fn load(&mut self, fields: &Fields, payload_bytes: usize) -> Result<Answer, Fault> {
@@ -119,18 +145,29 @@ impl Engine {
         }
         check_load_options(fields)?;
         let path = request::text(fields, "path")?;
-        let model = Qwen35Model::from_safetensors(Path::new(path))?;
-        let config = model.config();
+        let (kind, vocab, context, eos) = match read_config(Path::new(path)) {
+            Some(config) if Ernie::serves(&config) => {
+                let ernie = Ernie::load(Path::new(path), &config)?;
+                let (vocab, context, eos) = (ernie.vocab(), ernie.context, json!(ernie.eos));
+                (Kind::Ernie(ernie), vocab, context, eos)
+            }
+            _ => {
+                let model = Qwen35Model::from_safetensors(Path::new(path))?;
+                let config = model.config();
+                let (vocab, context, eos) = (config.vocab_size, model.max_context(), json!(config.eos_token_id));
+                (Kind::Qwen35(Loaded::new(model, path)), vocab, context, eos)
+            }
+        };
         let handle = format!("m{}", self.next_model);
         let answer = json!({
             "model": handle,
-            "vocab": config.vocab_size,
-            "context": model.max_context(),
+            "vocab": vocab,
+            "context": context,
             "paths": ["prompt", "readout", "session"],
-            "eos": config.eos_token_id,
+            "eos": eos,
             "echo": {"dtype": "f32", "threads": 1, "path": path},
         });
-        self.models.insert(handle, Loaded::new(model, path));
+        self.models.insert(handle, kind);
         self.next_model += 1;
         Ok(Answer::head(answer))
     }
@@ -142,6 +179,11 @@ impl Engine {
             None => Err(Fault::bad_request(format!("no model {handle} is loaded"))),
         }
     }
+}
+
+/// Which loader a folder is for; what cannot be read here is the default loader's to refuse.
+fn read_config(folder: &Path) -> Option<Value> {
+    serde_json::from_slice(&std::fs::read(folder.join("config.json")).ok()?).ok()
 }
 
 /// One dtype, one thread, one format, no adapter. Options that nobody knows are ignored.
@@ -181,6 +223,8 @@ fn hello(fields: &Fields) -> Result<Answer, Fault> {
             "chunked_prefill": false,
             "logit_bias": false,
             "storage": ["F32", "BF16", "F16"],
+            "families": ["qwen3_5", "llama", "qwen3_5_moe"],
+            "tied_families": ["qwen3_5", "qwen3_5_moe"],
             "taps": probe::stage_names(),
         },
     })))

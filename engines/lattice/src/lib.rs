@@ -1,10 +1,12 @@
-//! The engine `lattice` behind crosscheck's C ABI (engines/engine_abi.h): lattice-inference 0.15.0, Qwen3.5 on the CPU.
+//! The engine `lattice` behind crosscheck's C ABI (engines/engine_abi.h): lattice-inference 0.15.0, Qwen3.5 and
+//! ERNIE 4.5 (as Llama) on the CPU.
 //!
 //! Nothing is checked here that the engine checks itself: an input that it rejects is `refused` with its error type, an
 //! input that makes it panic is `internal`.
 
 mod calls;
 mod engine;
+mod ernie;
 mod fault;
 mod frame;
 mod generate;

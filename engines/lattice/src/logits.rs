@@ -13,7 +13,7 @@ use crate::session::{Counters, ForcedSession, session_request};
 const READOUT_ROWS: usize = 255;
 
 #[derive(Clone, Copy)]
-enum Path {
+pub enum Path {
     /// `forward_prompt_debug`: token by token, logits of the last position.
     Prompt,
     /// `prefill_readout`: token by token, logits of all positions.
@@ -22,12 +22,13 @@ enum Path {
     Session,
 }
 
-struct Sequence {
-    ids: Vec<u32>,
-    prefill: usize,
+pub struct Sequence {
+    pub ids: Vec<u32>,
+    pub prefill: usize,
 }
 
-pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
+/// The path of the request and its sequences.
+pub fn parse_logits(fields: &Fields) -> Result<(Path, Vec<Sequence>), Fault> {
     let path = match request::text(fields, "path")? {
         "prompt" => Path::Prompt,
         "readout" => Path::Readout,
@@ -38,7 +39,11 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
         return Err(Fault::unsupported("the engine runs one sequence at a time: \"batched\" must be false"));
     }
     let sequences = request::array(fields, "sequences")?.iter().map(parse_sequence).collect::<Result<Vec<_>, _>>()?;
+    Ok((path, sequences))
+}
 
+pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
+    let (path, sequences) = parse_logits(fields)?;
     let mut counters = Counters::default();
     let mut positions = Vec::with_capacity(sequences.len());
     let mut tensors = Vec::with_capacity(sequences.len());

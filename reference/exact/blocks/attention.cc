@@ -25,22 +25,26 @@ void Softmax(absl::Span<const uint8_t> mask, T scale, T* scores) {
 }  // namespace
 
 template <class N>
-GatedAttention<N>::GatedAttention(const Model& model, const std::string& prefix)
-    : heads_(model.spec.heads),
+Attention<N>::Attention(const Model& model, const std::string& prefix, AttentionKind kind)
+    : kind_(kind),
+      heads_(model.spec.heads),
       kv_heads_(model.spec.kv_heads),
       head_dim_(model.spec.head_dim),
-      query_gate_(model.Get(prefix + "self_attn.q_proj.weight"), 2 * heads_ * head_dim_,
-                  model.spec.hidden),
+      query_gate_(model.Get(prefix + "self_attn.q_proj.weight"),
+                  (kind == AttentionKind::kGated ? 2 : 1) * heads_ * head_dim_, model.spec.hidden),
       key_(model.Get(prefix + "self_attn.k_proj.weight"), kv_heads_ * head_dim_, model.spec.hidden),
       value_(model.Get(prefix + "self_attn.v_proj.weight"), kv_heads_ * head_dim_,
              model.spec.hidden),
       output_(model.Get(prefix + "self_attn.o_proj.weight"), model.spec.hidden, heads_ * head_dim_),
-      query_norm_(model.Get(prefix + "self_attn.q_norm.weight"), model.spec.rms_eps),
-      key_norm_(model.Get(prefix + "self_attn.k_norm.weight"), model.spec.rms_eps),
-      rope_(model.spec.rope_theta, model.spec.rotary_dim) {}
+      rope_(model.spec.rope_theta, model.spec.rotary_dim) {
+  if (kind == AttentionKind::kPlain) return;
+  const double eps = model.spec.rms_eps;
+  query_norm_.emplace(model.Get(prefix + "self_attn.q_norm.weight"), eps, NormWeight::kOnePlus);
+  key_norm_.emplace(model.Get(prefix + "self_attn.k_norm.weight"), eps, NormWeight::kOnePlus);
+}
 
 template <class N>
-KvCache<typename N::Scalar> GatedAttention<N>::NewCache() const {
+KvCache<typename N::Scalar> Attention<N>::NewCache() const {
   KvCache<T> cache;
   cache.keys.resize(kv_heads_);
   cache.values.resize(kv_heads_);
@@ -48,10 +52,9 @@ KvCache<typename N::Scalar> GatedAttention<N>::NewCache() const {
 }
 
 template <class N>
-void GatedAttention<N>::Apply(const T* y, int rows, absl::Span<const uint8_t> key_mask,
-                              const RotaryAngles<T>& angles, const LayerTaps& taps,
-                              KvCache<T>& cache, AttentionScratch<T>& scratch, T* out) const {
-  const int width = heads_ * head_dim_;
+void Attention<N>::Apply(const T* y, int rows, absl::Span<const uint8_t> key_mask,
+                         const RotaryAngles<T>& angles, const LayerTaps& taps, KvCache<T>& cache,
+                         AttentionScratch<T>& scratch, T* out) const {
   Project(y, rows, angles, taps, scratch);
   Append(rows, scratch, cache);
   const bool tap_probabilities = taps.Wants("attn.probs");
@@ -60,6 +63,15 @@ void GatedAttention<N>::Apply(const T* y, int rows, absl::Span<const uint8_t> ke
     taps.EmitCube("attn.probs", heads_, rows, cache.length, scratch.tapped_probabilities.data());
   }
   taps.EmitCube("attn.context", rows, heads_, head_dim_, scratch.context.data());
+  output_.Apply(kind_ == AttentionKind::kGated ? Gate(rows, taps, scratch) : scratch.context.data(),
+                rows, out);
+}
+
+// context ⊙ σ(gate) [rows, H·D].
+template <class N>
+auto Attention<N>::Gate(int rows, const LayerTaps& taps, AttentionScratch<T>& scratch) const
+    -> const T* {
+  const int width = heads_ * head_dim_;
   T* gated = Grow(scratch.gated, static_cast<size_t>(rows) * width);
   for (int r = 0; r < rows * heads_; ++r) {
     const T* gate = scratch.query_gate.data() + (static_cast<size_t>(r) * 2 + 1) * head_dim_;
@@ -69,28 +81,41 @@ void GatedAttention<N>::Apply(const T* y, int rows, absl::Span<const uint8_t> ke
     }
   }
   taps.EmitMatrix("attn.gated", rows, width, gated);
-  output_.Apply(gated, rows, out);
+  return gated;
 }
 
 // query and key [rows, heads, D] after norm and RoPE, value [rows, Hkv, D], query_gate [rows, H,
 // 2D].
 template <class N>
-void GatedAttention<N>::Project(const T* y, int rows, const RotaryAngles<T>& angles,
-                                const LayerTaps& taps, AttentionScratch<T>& scratch) const {
+void Attention<N>::Project(const T* y, int rows, const RotaryAngles<T>& angles,
+                           const LayerTaps& taps, AttentionScratch<T>& scratch) const {
   const int width = heads_ * head_dim_;
   const int kv_width = kv_heads_ * head_dim_;
-  T* query_gate = Grow(scratch.query_gate, static_cast<size_t>(rows) * 2 * width);
+  const bool gated = kind_ == AttentionKind::kGated;
   T* query = Grow(scratch.query, static_cast<size_t>(rows) * width);
+  T* projected = gated ? Grow(scratch.query_gate, static_cast<size_t>(rows) * 2 * width) : query;
   T* key = Grow(scratch.key, static_cast<size_t>(rows) * kv_width);
   T* value = Grow(scratch.value, static_cast<size_t>(rows) * kv_width);
-  query_gate_.Apply(y, rows, query_gate);
+  query_gate_.Apply(y, rows, projected);
   key_.Apply(y, rows, key);
   value_.Apply(y, rows, value);
-  taps.EmitMatrix("attn.q_proj_out", rows, 2 * width, query_gate);
-  query_norm_.Apply(query_gate, rows * heads_, 2 * head_dim_, query);
-  key_norm_.Apply(key, rows * kv_heads_, key);
-  taps.EmitCube("attn.q_normed", rows, heads_, head_dim_, query);
-  taps.EmitCube("attn.k_normed", rows, kv_heads_, head_dim_, key);
+  taps.EmitMatrix("attn.q_proj_out", rows, query_gate_.out(), projected);
+  NormAndRotate(rows, angles, taps, scratch);
+}
+
+template <class N>
+void Attention<N>::NormAndRotate(int rows, const RotaryAngles<T>& angles, const LayerTaps& taps,
+                                 AttentionScratch<T>& scratch) const {
+  const int width = heads_ * head_dim_;
+  const int kv_width = kv_heads_ * head_dim_;
+  T* query = scratch.query.data();
+  T* key = scratch.key.data();
+  if (query_norm_) {
+    query_norm_->Apply(scratch.query_gate.data(), rows * heads_, 2 * head_dim_, query);
+    key_norm_->Apply(key, rows * kv_heads_, key);
+    taps.EmitCube("attn.q_normed", rows, heads_, head_dim_, query);
+    taps.EmitCube("attn.k_normed", rows, kv_heads_, head_dim_, key);
+  }
   for (int r = 0; r < rows; ++r) {
     for (int h = 0; h < heads_; ++h) rope_.Rotate(angles, r, query + r * width + h * head_dim_);
     for (int h = 0; h < kv_heads_; ++h) rope_.Rotate(angles, r, key + r * kv_width + h * head_dim_);
@@ -102,12 +127,11 @@ void GatedAttention<N>::Project(const T* y, int rows, const RotaryAngles<T>& ang
   };
   taps.Emit("attn.q_roped", heads_, rows, head_dim_, per_head(query, heads_));
   taps.Emit("attn.k_roped", kv_heads_, rows, head_dim_, per_head(key, kv_heads_));
-  taps.Emit("attn.v", kv_heads_, rows, head_dim_, per_head(value, kv_heads_));
+  taps.Emit("attn.v", kv_heads_, rows, head_dim_, per_head(scratch.value.data(), kv_heads_));
 }
 
 template <class N>
-void GatedAttention<N>::Append(int rows, const AttentionScratch<T>& scratch,
-                               KvCache<T>& cache) const {
+void Attention<N>::Append(int rows, const AttentionScratch<T>& scratch, KvCache<T>& cache) const {
   const int padded = PadToLanes<T>(head_dim_);
   for (int h = 0; h < kv_heads_; ++h) {
     T* values = Grow(cache.values[h], static_cast<size_t>(cache.length + rows) * padded);
@@ -124,9 +148,8 @@ void GatedAttention<N>::Append(int rows, const AttentionScratch<T>& scratch,
 // context [rows, H, D]: softmax(q·kᵀ / √D) · v over the keys up to each row's own position. The
 // query heads of one kv head (h div G) are neighbours, so one product serves them.
 template <class N>
-void GatedAttention<N>::Attend(int rows, absl::Span<const uint8_t> key_mask,
-                               const KvCache<T>& cache, bool tap_probabilities,
-                               AttentionScratch<T>& scratch) const {
+void Attention<N>::Attend(int rows, absl::Span<const uint8_t> key_mask, const KvCache<T>& cache,
+                          bool tap_probabilities, AttentionScratch<T>& scratch) const {
   const int group = heads_ / kv_heads_;
   const int padded = PadToLanes<T>(head_dim_);
   const T scale = T{1} / std::sqrt(static_cast<T>(head_dim_));
@@ -157,7 +180,7 @@ void GatedAttention<N>::Attend(int rows, absl::Span<const uint8_t> key_mask,
 }
 
 template <class N>
-std::vector<double> GatedAttention<N>::Keys(const KvCache<T>& cache) const {
+std::vector<double> Attention<N>::Keys(const KvCache<T>& cache) const {
   std::vector<double> all;
   for (const std::vector<T>& keys : cache.keys) {
     for (int t = 0; t < cache.length; ++t) {
@@ -170,7 +193,7 @@ std::vector<double> GatedAttention<N>::Keys(const KvCache<T>& cache) const {
 }
 
 template <class N>
-std::vector<double> GatedAttention<N>::Values(const KvCache<T>& cache) const {
+std::vector<double> Attention<N>::Values(const KvCache<T>& cache) const {
   std::vector<double> all;
   for (const std::vector<T>& values : cache.values) {
     for (int t = 0; t < cache.length; ++t) {
@@ -181,6 +204,6 @@ std::vector<double> GatedAttention<N>::Values(const KvCache<T>& cache) const {
   return all;
 }
 
-CROSSCHECK_INSTANTIATE_FOR_ALL_NUMERICS(GatedAttention);
+CROSSCHECK_INSTANTIATE_FOR_ALL_NUMERICS(Attention);
 
 }  // namespace crosscheck::exact

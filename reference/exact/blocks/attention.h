@@ -1,8 +1,10 @@
-// Gated full attention with grouped heads and partial RoPE, architectures.md 3.5.
+// Full attention with grouped heads and RoPE: with norms of q and k and an output gate
+// (architectures.md 3.5), or without both (4.1 without q and k norms).
 #ifndef CROSSCHECK_REFERENCE_EXACT_BLOCKS_ATTENTION_H_
 #define CROSSCHECK_REFERENCE_EXACT_BLOCKS_ATTENTION_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,11 +33,14 @@ struct AttentionScratch {
   std::vector<double> tapped_probabilities;
 };
 
+enum class AttentionKind { kGated, kPlain };
+
 template <class N>
-class GatedAttention {
+class Attention {
  public:
   using T = typename N::Scalar;
-  GatedAttention(const Model& model, const std::string& prefix);
+  // `prefix` is the layer's, e.g. "layers.0.".
+  Attention(const Model& model, const std::string& prefix, AttentionKind kind);
 
   KvCache<T> NewCache() const;
   // Appends `rows` positions y [rows, d] and writes out [rows, d]. key_mask has one entry per
@@ -55,9 +60,14 @@ class GatedAttention {
   void Attend(int rows, absl::Span<const uint8_t> key_mask, const KvCache<T>& cache,
               bool tap_probabilities, AttentionScratch<T>& scratch) const;
 
+  void NormAndRotate(int rows, const RotaryAngles<T>& angles, const LayerTaps& taps,
+                     AttentionScratch<T>& scratch) const;
+  const T* Gate(int rows, const LayerTaps& taps, AttentionScratch<T>& scratch) const;
+
+  AttentionKind kind_;
   int heads_, kv_heads_, head_dim_;
-  Linear<N> query_gate_, key_, value_, output_;
-  RmsNorm<N> query_norm_, key_norm_;
+  Linear<N> query_gate_, key_, value_, output_;      // query_gate_: queries alone when plain
+  std::optional<RmsNorm<N>> query_norm_, key_norm_;  // none when plain
   Rope<N> rope_;
 };
 

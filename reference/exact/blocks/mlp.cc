@@ -3,11 +3,16 @@
 namespace crosscheck::exact {
 
 template <class N>
-Mlp<N>::Mlp(const Model& model, const std::string& prefix)
-    : gate_(model.Get(prefix + "mlp.gate_proj.weight"), model.spec.intermediate, model.spec.hidden),
-      up_(model.Get(prefix + "mlp.up_proj.weight"), model.spec.intermediate, model.spec.hidden),
-      down_(model.Get(prefix + "mlp.down_proj.weight"), model.spec.hidden,
-            model.spec.intermediate) {}
+Mlp<N>::Mlp(absl::Span<const float> gate, absl::Span<const float> up, absl::Span<const float> down,
+            int intermediate, int hidden)
+    : gate_(gate, intermediate, hidden),
+      up_(up, intermediate, hidden),
+      down_(down, hidden, intermediate) {}
+
+template <class N>
+Mlp<N>::Mlp(const Model& model, const std::string& prefix, int intermediate)
+    : Mlp(model.Get(prefix + "gate_proj.weight"), model.Get(prefix + "up_proj.weight"),
+          model.Get(prefix + "down_proj.weight"), intermediate, model.spec.hidden) {}
 
 template <class N>
 void Mlp<N>::Apply(const T* x, int rows, MlpScratch<T>& scratch, T* y) const {

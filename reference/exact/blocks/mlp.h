@@ -20,8 +20,11 @@ template <class N>
 class Mlp {
  public:
   using T = typename N::Scalar;
-  // `prefix` is the layer's, e.g. "layers.0.".
-  Mlp(const Model& model, const std::string& prefix);
+  // `prefix` is that of the three projections, e.g. "layers.0.mlp.".
+  Mlp(const Model& model, const std::string& prefix, int intermediate);
+  // The three matrices by themselves: gate and up [I, d], down [d, I].
+  Mlp(absl::Span<const float> gate, absl::Span<const float> up, absl::Span<const float> down,
+      int intermediate, int hidden);
   // x [rows, d] → y [rows, d].
   void Apply(const T* x, int rows, MlpScratch<T>& scratch, T* y) const;
 

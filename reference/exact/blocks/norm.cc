@@ -3,9 +3,11 @@
 namespace crosscheck::exact {
 
 template <class N>
-RmsNorm<N>::RmsNorm(absl::Span<const float> weight, double eps) : eps_(static_cast<T>(eps)) {
+RmsNorm<N>::RmsNorm(absl::Span<const float> weight, double eps, NormWeight kind)
+    : eps_(static_cast<T>(eps)) {
   scale_.reserve(weight.size());
-  for (const float w : weight) scale_.push_back(T{1} + T{w});
+  const T offset = kind == NormWeight::kOnePlus ? T{1} : T{0};
+  for (const float w : weight) scale_.push_back(offset + T{w});
 }
 
 template <class N>

@@ -1,4 +1,4 @@
-// Zero-centred RMSNorm: N(x; w) = x · rsqrt(mean(x²) + ε) ⊙ (1 + w), architectures.md 3.3.
+// RMSNorm: x · rsqrt(mean(x²) + ε) ⊙ (1 + w), architectures.md 3.3, or ⊙ w, 4.1.
 #ifndef CROSSCHECK_REFERENCE_EXACT_BLOCKS_NORM_H_
 #define CROSSCHECK_REFERENCE_EXACT_BLOCKS_NORM_H_
 
@@ -10,18 +10,20 @@
 
 namespace crosscheck::exact {
 
+enum class NormWeight { kOnePlus, kPlain };
+
 template <class N>
 class RmsNorm {
  public:
   using T = typename N::Scalar;
-  RmsNorm(absl::Span<const float> weight, double eps);
+  RmsNorm(absl::Span<const float> weight, double eps, NormWeight kind);
   // Rows of the size of the weight; x contiguous or with a row stride, y contiguous.
   void Apply(const T* x, int rows, T* y) const;
   void Apply(const T* x, int rows, ptrdiff_t x_stride, T* y) const;
 
  private:
   T eps_;
-  std::vector<T> scale_;  // 1 + w
+  std::vector<T> scale_;  // 1 + w or w
 };
 
 // 1 / sqrt(Σ x² / divisor + eps) over `size` elements.
