@@ -268,10 +268,8 @@ absl::Status CheckSampling(const Json& request) {
       return absl::UnimplementedError(absl::StrCat(name, " ", *value, "; served: ", neutral));
     }
   }
-  for (const char* name : {"logprobs", "stream"}) {
-    const absl::StatusOr<bool> flag = OptionalFlag(request, name);
-    if (!flag.ok()) return flag.status();
-    if (*flag) return absl::UnimplementedError(name);
+  if (FindField(request, "stop_strings") != nullptr) {
+    return absl::UnimplementedError("stop_strings: ids in, ids out");
   }
   return absl::OkStatus();
 }
@@ -280,6 +278,7 @@ struct GenerateRequest {
   std::vector<int32_t> ids;
   int64_t max_tokens = 0;
   std::vector<int64_t> stop;
+  bool log_probs = false, stream = false;
 };
 
 absl::StatusOr<GenerateRequest> ReadGenerate(const ModelSpec& spec, const Json& request) {
@@ -298,21 +297,28 @@ absl::StatusOr<GenerateRequest> ReadGenerate(const ModelSpec& spec, const Json& 
   if (!stop.ok()) return stop.status();
   absl::StatusOr<std::vector<int32_t>> ids = IdsField(request, spec);
   if (!ids.ok()) return ids.status();
-  return GenerateRequest{*std::move(ids), *max_tokens, *std::move(stop)};
+  const absl::StatusOr<bool> log_probs = OptionalFlag(request, "logprobs");
+  if (!log_probs.ok()) return log_probs.status();
+  const absl::StatusOr<bool> stream = OptionalFlag(request, "stream");
+  if (!stream.ok()) return stream.status();
+  return GenerateRequest{*std::move(ids), *max_tokens, *std::move(stop), *log_probs, *stream};
 }
 
 // Greedy; ends at the context as at max_tokens.
-absl::StatusOr<Message> AnswerGenerate(const ReferenceModel& model, DType, const Json& request) {
+absl::StatusOr<Message> AnswerGenerate(const ReferenceModel& model, DType answers,
+                                       const Json& request) {
   const ModelSpec& spec = model.spec();
   const absl::StatusOr<GenerateRequest> wanted = ReadGenerate(spec, request);
   if (!wanted.ok()) return wanted.status();
   const std::unique_ptr<ReferenceSession> session = model.NewSession();
   std::vector<int32_t> generated;
-  int64_t steps = 0;
+  std::vector<double> log_probs;
+  int64_t steps = 0, opened = 0;
   std::string stop = "length";
   absl::StatusOr<Logits> logits = session->Extend({.ids = wanted->ids, .all_positions = false});
   while (logits.ok() && static_cast<int64_t>(generated.size()) < wanted->max_tokens) {
     const int32_t next = ArgMax(logits->row(0));
+    ++opened;
     if (next == spec.eos) stop = "eos";
     if (stop == "length" &&
         std::find(wanted->stop.begin(), wanted->stop.end(), next) != wanted->stop.end()) {
@@ -320,6 +326,7 @@ absl::StatusOr<Message> AnswerGenerate(const ReferenceModel& model, DType, const
     }
     if (stop != "length") break;
     generated.push_back(next);
+    log_probs.push_back(-NegativeLogLikelihood(logits->row(0), next));
     const bool full = session->length() == spec.max_positions;
     if (full || static_cast<int64_t>(generated.size()) == wanted->max_tokens) break;
     logits = session->Extend({.ids = {&generated.back(), 1}, .all_positions = false});
@@ -327,11 +334,19 @@ absl::StatusOr<Message> AnswerGenerate(const ReferenceModel& model, DType, const
   }
   if (!logits.ok()) return logits.status();
   Message answer;
-  answer.head = {
-      {"ids", generated},
-      {"stop", stop},
-      {"counters",
-       {{"prefill", wanted->ids.size()}, {"step", steps}, {"generated", generated.size()}}}};
+  answer.head = {{"ids", generated},
+                 {"stop", stop},
+                 {"counters",
+                  {{"prefill", wanted->ids.size()},
+                   {"step", steps},
+                   {"generated", generated.size()},
+                   {"opened", opened},
+                   {"consumed", steps}}}};
+  if (wanted->stream) answer.head["streamed"] = generated;
+  if (wanted->log_probs) {
+    answer.tensors.push_back(
+        MakeAnswerTensor("logprobs", {static_cast<int64_t>(log_probs.size())}, log_probs, answers));
+  }
   return answer;
 }
 
