@@ -1,6 +1,6 @@
 //! Reproduces a finding without crosscheck: one decoder session, call by call.
 //! Usage: cargo run --release --locked --bin session -- FOLDER BUDGET ID,ID,… CALL…
-//! CALL: prefill, select, decode=ID (with the prediction of the last select), finish, or prompt (path of its own).
+//! CALL: prefill, select, finish, or decode=ID, which takes the prediction of the last select.
 
 use std::{panic::AssertUnwindSafe, path::Path};
 
@@ -11,23 +11,18 @@ use lattice_inference::family::{DecoderModel, Qwen35CpuDecoder};
 use lattice_inference::model::qwen35::Qwen35Model;
 use lattice_inference::{GenerateConfig, InferenceError};
 
+type Seen = Result<String, InferenceError>;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, budget, ids, calls @ ..] = arguments.as_slice() else {
-        return Err("usage: FOLDER BUDGET ID,ID,… CALL…".into());
-    };
+    let [folder, budget, ids, calls @ ..] = arguments.as_slice() else { return Err("usage: see the source".into()) };
     let mut config = GenerateConfig::default();
     (config.temperature, config.top_k, config.top_p, config.repetition_penalty) = (0.0, 0, 1.0, 1.0);
     config.max_new_tokens = budget.parse()?;
     let ids = ids.split(',').map(str::parse).collect::<Result<Vec<u32>, _>>()?;
     let model = Qwen35Model::from_safetensors(Path::new(folder))?;
-    let eos = model.config().eos_token_id;
-    if calls.first().is_some_and(|call| call == "prompt") {
-        println!("prompt: {:?}", model.forward_prompt_debug(&ids));
-        return Ok(());
-    }
+    let request = SessionRequest::new(ids, config.clone(), model.config().eos_token_id);
     let mut decoder = Qwen35CpuDecoder::new(model);
-    let request = SessionRequest::new(ids, config.clone(), eos);
     let mut session = decoder.session(&request)?;
     let mut live = None;
     for call in calls {
@@ -41,28 +36,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-type Live = Option<PredictionId>;
-
-fn run(
-    session: &mut dyn DecoderSession,
-    call: &str,
-    config: &GenerateConfig,
-    live: &mut Live,
-) -> Result<String, InferenceError> {
+fn run(session: &mut dyn DecoderSession, call: &str, config: &GenerateConfig, live: &mut Option<PredictionId>) -> Seen {
     if let Some(id) = call.strip_prefix("decode=") {
-        let prediction = live.expect("decode needs a select before it");
-        let accepted = AcceptedToken::new(id.parse().expect("an id"), prediction);
+        let accepted = AcceptedToken::new(id.parse().expect("an id"), live.expect("a select before decode"));
         return session.decode(&accepted, &|| false).map(|stamp| format!("{} evaluated", stamp.evaluated_len));
     }
     match call {
         "prefill" => session.prefill(&|| false).map(|stamp| format!("{} evaluated", stamp.evaluated_len)),
         "finish" => session.finish(FinishDisposition::Reusable).map(|()| "accepted".into()),
-        _ => session.select(&SelectionRequest::new(config, &[])).map(|outcome| match outcome {
-            SelectOutcome::Candidate(chosen) => {
-                *live = Some(chosen.prediction);
-                format!("candidate {}", chosen.candidate_id)
-            }
-            _ => "no candidate".into(),
+        _ => session.select(&SelectionRequest::new(config, &[])).map(|outcome| {
+            let SelectOutcome::Candidate(chosen) = outcome else { return "no candidate".into() };
+            *live = Some(chosen.prediction);
+            format!("candidate {}", chosen.candidate_id)
         }),
     }
 }
