@@ -1,4 +1,5 @@
-// Draws per second of an engine's sampler, and what a case of `sampler_distribution` costs and where.
+// Draws per second of an engine's sampler, and what a case of `sampler_distribution` costs and
+// where.
 //
 // usage: sampler_throughput [ENGINE] [CASES]     (lattice 2000 by default; one worker)
 #include <chrono>

@@ -136,6 +136,14 @@ std::string CheckGenerate(const Json& request, const Message& answer, int vocab)
   if (limit.is_number_integer() && Length(answer.head) > limit.get<int64_t>()) {
     return Wrong("ids", absl::StrCat("at most ", limit.dump()), absl::StrCat(Length(answer.head)));
   }
+  if (Field(request, "logprobs") == true) {
+    error = CheckTensor(answer, "logprobs", {Length(answer.head)});
+    if (!error.empty()) return error;
+  }
+  if (Field(request, "stream") == true) {
+    error = CheckType(answer.head, "streamed", Json::value_t::array);
+    if (!error.empty()) return error;
+  }
   const Json& stop = answer.head["stop"];
   const bool known = stop == "length" || stop == "eos" || stop == "stop";
   return known ? "" : Wrong("stop", "length, eos or stop", stop.dump());

@@ -126,7 +126,8 @@ class ReferenceEngineImpl : public ReferenceEngine {
       return absl::InvalidArgumentError(absl::StrCat("no model \"", *id, "\""));
     }
     if (op == "generate") {
-      return OnSampler([&] { return AnswerGenerate(*model->second, *sampler_, request); });
+      return OnSampler(
+          [&] { return AnswerGenerate(*model->second, *sampler_, answers_, request); });
     }
     if (known != nullptr) return known->answer(*model->second, answers_, request);
     models_.erase(model);

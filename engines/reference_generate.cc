@@ -10,6 +10,7 @@
 #include "engines/reference_program.h"
 #include "engines/request_fields.h"
 #include "engines/sampler_ops.h"
+#include "reference/metrics.h"
 #include "reference/weights.h"
 
 namespace crosscheck {
@@ -21,6 +22,7 @@ struct GenerateRequest {
   std::vector<int64_t> stop;
   SamplingParameters sampling;
   uint64_t seed = 0;
+  bool log_probs = false, stream = false;
 };
 
 absl::Status ReadSamplingOf(const Json& request, GenerateRequest& wanted) {
@@ -32,11 +34,15 @@ absl::Status ReadSamplingOf(const Json& request, GenerateRequest& wanted) {
   if (!seed.ok()) return seed.status();
   wanted.sampling = *parameters;
   wanted.seed = *seed;
-  for (const char* name : {"logprobs", "stream"}) {
-    const absl::StatusOr<bool> flag = OptionalFlag(request, name);
-    if (!flag.ok()) return flag.status();
-    if (*flag) return absl::UnimplementedError(name);
+  const absl::StatusOr<bool> log_probs = OptionalFlag(request, "logprobs");
+  if (!log_probs.ok()) return log_probs.status();
+  const absl::StatusOr<bool> stream = OptionalFlag(request, "stream");
+  if (!stream.ok()) return stream.status();
+  if (FindField(request, "stop_strings") != nullptr) {
+    return absl::UnimplementedError("stop_strings: ids in, ids out");
   }
+  wanted.log_probs = *log_probs;
+  wanted.stream = *stream;
   return absl::OkStatus();
 }
 
@@ -80,21 +86,33 @@ absl::StatusOr<int32_t> NextToken(const ReferenceSampler& sampler, const Generat
   return token->at(0);
 }
 
+// ln p of the token under softmax(logits / temperature), before penalties and filters; temperature
+// 0 counts as 1.
+double LogProb(absl::Span<const double> logits, double temperature, int32_t token) {
+  std::vector<double> scaled(logits.begin(), logits.end());
+  if (temperature > 0) {
+    for (double& logit : scaled) logit /= temperature;
+  }
+  return -NegativeLogLikelihood(scaled, token);
+}
+
 }  // namespace
 
 absl::StatusOr<Message> AnswerGenerate(const ReferenceModel& model, const ReferenceSampler& sampler,
-                                       const Json& request) {
+                                       DType answers, const Json& request) {
   const ModelSpec& spec = model.spec();
   const absl::StatusOr<GenerateRequest> wanted = ReadGenerate(spec, request);
   if (!wanted.ok()) return wanted.status();
   const std::unique_ptr<ReferenceSession> session = model.NewSession();
   std::vector<int32_t> generated;
-  int64_t steps = 0;
+  std::vector<double> log_probs;
+  int64_t steps = 0, opened = 0;
   std::string stop = "length";
   absl::StatusOr<Logits> logits = session->Extend({.ids = wanted->ids, .all_positions = false});
   while (logits.ok() && static_cast<int64_t>(generated.size()) < wanted->max_tokens) {
     const auto next = NextToken(sampler, *wanted, logits->row(0), generated);
     if (!next.ok()) return next.status();
+    ++opened;
     if (*next == spec.eos) stop = "eos";
     if (stop == "length" &&
         std::find(wanted->stop.begin(), wanted->stop.end(), *next) != wanted->stop.end()) {
@@ -102,6 +120,7 @@ absl::StatusOr<Message> AnswerGenerate(const ReferenceModel& model, const Refere
     }
     if (stop != "length") break;
     generated.push_back(*next);
+    log_probs.push_back(LogProb(logits->row(0), wanted->sampling.temperature, *next));
     const bool full = session->length() == spec.max_positions;
     if (full || static_cast<int64_t>(generated.size()) == wanted->max_tokens) break;
     logits = session->Extend({.ids = {&generated.back(), 1}, .all_positions = false});
@@ -109,12 +128,20 @@ absl::StatusOr<Message> AnswerGenerate(const ReferenceModel& model, const Refere
   }
   if (!logits.ok()) return logits.status();
   Message answer;
-  answer.head = {
-      {"ids", generated},
-      {"stop", stop},
-      {"order", sampler.order().name},
-      {"counters",
-       {{"prefill", wanted->ids.size()}, {"step", steps}, {"generated", generated.size()}}}};
+  answer.head = {{"ids", generated},
+                 {"stop", stop},
+                 {"order", sampler.order().name},
+                 {"counters",
+                  {{"prefill", wanted->ids.size()},
+                   {"step", steps},
+                   {"generated", generated.size()},
+                   {"opened", opened},
+                   {"consumed", steps}}}};
+  if (wanted->stream) answer.head["streamed"] = generated;
+  if (wanted->log_probs) {
+    answer.tensors.push_back(
+        MakeAnswerTensor("logprobs", {static_cast<int64_t>(log_probs.size())}, log_probs, answers));
+  }
   return answer;
 }
 

@@ -9,10 +9,11 @@
 
 namespace crosscheck {
 
-// Ends at the context as at max_tokens. The repetition penalty counts prompt and generated ids. The
-// first token is the first of the seed's stream, later ones come from streams derived from it.
+// `answers`: dtype of the log-probs. Ends at the context as at max_tokens. The repetition penalty
+// counts prompt and generated ids. The first token is the first of the seed's stream, later ones
+// come from streams derived from it.
 absl::StatusOr<Message> AnswerGenerate(const ReferenceModel& model, const ReferenceSampler& sampler,
-                                       const Json& request);
+                                       DType answers, const Json& request);
 
 }  // namespace crosscheck
 

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "properties/subjects/generation.h"
 #include "properties/subjects/model_run.h"
 #include "properties/subjects/sampler.h"
 #include "properties/subjects/session.h"
@@ -12,7 +13,7 @@ namespace {
 
 std::vector<const Subject*>& MutableSubjects() {
   static std::vector<const Subject*> subjects = {&ModelRunSubject(), &SessionSubject(),
-                                                 &SamplerSubject()};
+                                                 &GenerationSubject(), &SamplerSubject()};
   return subjects;
 }
 

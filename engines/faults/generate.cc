@@ -1,5 +1,10 @@
 // Faults in the answers of `generate`. Name, what makes it show, the smallest case:
 // - second_token: two or more generated tokens; 1 layer, 1 token, vocabulary 3, 2 generated
+// - extra_token: generation that ends by length after at least one token; 1 layer, 1 token, budget
+// 1
+// - eos_included: generation that ends by end-of-sequence within the budget; 1 layer, 1 token,
+//   budget 1
+// - shifted_logprobs: log-probs of two or more tokens; 1 layer, 1 token, budget 2
 #include "engines/faults/fault.h"
 
 namespace crosscheck {
@@ -16,7 +21,41 @@ Reply SecondToken(Engine& inner, const Message& request, const ModelSpec& spec) 
   return reply;
 }
 
+// The check of the budget comes one step late.
+Reply ExtraToken(Engine& inner, const Message& request, const ModelSpec&) {
+  Reply reply = inner.Call(request);
+  if (!reply.ok() || reply.message.head["stop"] != "length") return reply;
+  Json& ids = reply.message.head["ids"];
+  if (!ids.empty()) ids.push_back(Json(ids.back()));
+  return reply;
+}
+
+// The id that ends generation is handed out as a token.
+Reply EosIncluded(Engine& inner, const Message& request, const ModelSpec& spec) {
+  Reply reply = inner.Call(request);
+  if (reply.ok() && reply.message.head["stop"] == "eos") {
+    reply.message.head["ids"].push_back(spec.eos);
+  }
+  return reply;
+}
+
+// Log-probs one step late: each is that of the token before, the first that of the last.
+Reply ShiftedLogProbs(Engine& inner, const Message& request, const ModelSpec&) {
+  Reply reply = inner.Call(request);
+  if (!reply.ok()) return reply;
+  for (Tensor& tensor : reply.message.tensors) {
+    if (tensor.name != "logprobs" || tensor.shape[0] < 2) continue;
+    const auto size = tensor.bytes.size() / static_cast<size_t>(tensor.shape[0]);
+    std::rotate(tensor.bytes.begin(), tensor.bytes.end() - static_cast<ptrdiff_t>(size),
+                tensor.bytes.end());
+  }
+  return reply;
+}
+
 constexpr Fault kFaults[] = {
+    {"extra_token", ExtraToken, nullptr, "generate"},
+    {"eos_included", EosIncluded, nullptr, "generate"},
+    {"shifted_logprobs", ShiftedLogProbs, nullptr, "generate"},
     {"second_token", SecondToken, nullptr, "generate"},
 };
 

@@ -14,9 +14,9 @@
 
 namespace crosscheck {
 
-// `families`: one bit for each Family that the subject and its judges are made for, as far as limits
-// allow them; a mixture of experts needs a judge that knows near ties of routers (judges/router.h).
-// It gets the simplest legal experts here; VisitMixture draws them.
+// `families`: one bit for each Family that the subject and its judges are made for, as far as
+// limits allow them; a mixture of experts needs a judge that knows near ties of routers
+// (judges/router.h). It gets the simplest legal experts here; VisitMixture draws them.
 inline constexpr uint32_t kDenseQwen35 = 1u << static_cast<uint32_t>(Family::kQwen35);
 inline constexpr uint32_t kAllFamilies = ~uint32_t{0};
 void VisitModelRecipe(FieldVisitor& v, const Limits& limits, ModelRecipe& model,

@@ -30,16 +30,17 @@ std::unique_ptr<ReferenceModel> MakeQwen35Moe(std::shared_ptr<const Model> model
 
 // Explicit instantiations of a family's function for every numerics in use.
 // NOLINTBEGIN(bugprone-macro-parentheses): the argument is the name of a template.
-#define CROSSCHECK_INSTANTIATE_FAMILY(Make)                                                       \
-  template std::unique_ptr<ReferenceModel> Make<Fp64>(std::shared_ptr<const Model>, DeltaRule);   \
-  template std::unique_ptr<ReferenceModel> Make<Fp64Reversed>(std::shared_ptr<const Model>,       \
-                                                              DeltaRule);                         \
-  template std::unique_ptr<ReferenceModel> Make<Fp64Pairwise>(std::shared_ptr<const Model>,       \
-                                                              DeltaRule);                         \
-  template std::unique_ptr<ReferenceModel> Make<Fp32>(std::shared_ptr<const Model>, DeltaRule);   \
-  template std::unique_ptr<ReferenceModel> Make<Fp32Reversed>(std::shared_ptr<const Model>,       \
-                                                              DeltaRule);                         \
-  template std::unique_ptr<ReferenceModel> Make<Fp32Pairwise>(std::shared_ptr<const Model>, DeltaRule)
+#define CROSSCHECK_INSTANTIATE_FAMILY(Make)                                                     \
+  template std::unique_ptr<ReferenceModel> Make<Fp64>(std::shared_ptr<const Model>, DeltaRule); \
+  template std::unique_ptr<ReferenceModel> Make<Fp64Reversed>(std::shared_ptr<const Model>,     \
+                                                              DeltaRule);                       \
+  template std::unique_ptr<ReferenceModel> Make<Fp64Pairwise>(std::shared_ptr<const Model>,     \
+                                                              DeltaRule);                       \
+  template std::unique_ptr<ReferenceModel> Make<Fp32>(std::shared_ptr<const Model>, DeltaRule); \
+  template std::unique_ptr<ReferenceModel> Make<Fp32Reversed>(std::shared_ptr<const Model>,     \
+                                                              DeltaRule);                       \
+  template std::unique_ptr<ReferenceModel> Make<Fp32Pairwise>(std::shared_ptr<const Model>,     \
+                                                              DeltaRule)
 // NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace crosscheck::exact

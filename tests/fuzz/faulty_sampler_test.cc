@@ -20,8 +20,8 @@ struct Planted {
   SamplerMode mode;  // of the first finding
   int vocab;         // of the smallest case
   int64_t cases = 48;
-  // Each evaluation of a statistical finding draws two fresh blocks, so that only its first steps fit
-  // into a test.
+  // Each evaluation of a statistical finding draws two fresh blocks, so that only its first steps
+  // fit into a test.
   int evaluations = 2000;
 };
 
@@ -49,7 +49,10 @@ const Planted kFaults[] = {
      .error = ErrorClass::kSupport,
      .mode = SamplerMode::kStream,
      .vocab = 2},
-    {.name = "scaled_uniforms", .error = ErrorClass::kToken, .mode = SamplerMode::kInvert, .vocab = 2},
+    {.name = "scaled_uniforms",
+     .error = ErrorClass::kToken,
+     .mode = SamplerMode::kInvert,
+     .vocab = 2},
     {.name = "ignored_top_k",
      .error = ErrorClass::kSupport,
      .mode = SamplerMode::kGenerate,
@@ -94,13 +97,13 @@ TEST_P(FaultySamplerTest, IsFoundReducedKeptAndReplayed) {
     ASSERT_TRUE(entry.ok()) << entry.status();
     const auto& c = entry->value.As<SamplerCase>();
     SCOPED_TRACE(PrintEntry(*entry));
-    const int vocab =
-        c.generations.empty() ? c.logits.vocab : c.generations[0].model.spec.vocab;
+    const int vocab = c.generations.empty() ? c.logits.vocab : c.generations[0].model.spec.vocab;
     EXPECT_LE(vocab, GetParam().vocab);
     EXPECT_EQ(finding.minimal, all_steps);
     const auto executor = Executor::Create(Options().executor);
     ASSERT_TRUE(executor.ok()) << executor.status();
-    const Verdict verdict = RunCase(*FindProperty("sampler_distribution"), entry->value, **executor);
+    const Verdict verdict =
+        RunCase(*FindProperty("sampler_distribution"), entry->value, **executor);
     EXPECT_EQ(verdict.signature, entry->signature) << verdict.message;
   }
   const auto first = ReadEntry(report->findings[0].case_file);

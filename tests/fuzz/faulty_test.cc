@@ -12,6 +12,7 @@
 #include "fuzz/smoke.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "properties/subjects/generation.h"
 #include "properties/subjects/model_run.h"
 #include "properties/subjects/session.h"
 
@@ -30,7 +31,7 @@ struct Minimum {
   // The one token that matters may stand in the padding, in front of the one real token that a
   // sequence has.
   bool in_padding = false;
-  int steps = 0;  // of a session program, at most
+  int steps = 0;  // of a session program, or tokens to generate; at most
 };
 
 struct PlantedFault {
@@ -76,6 +77,19 @@ const PlantedFault kFaults[] = {
      .error = ErrorClass::kToken,
      .minimum = {.vocab = 3},
      .property = "greedy_prefix"},
+    {.name = "extra_token",
+     .error = ErrorClass::kProtocol,
+     .minimum = {.hidden = 2, .steps = 1},
+     .property = "generation_contract"},
+    {.name = "eos_included",
+     .error = ErrorClass::kToken,
+     .minimum = {.hidden = 2, .steps = 2},
+     .property = "generation_contract",
+     .also = {ErrorClass::kProtocol}},
+    {.name = "shifted_logprobs",
+     .error = ErrorClass::kNumeric,
+     .minimum = {.vocab = 3, .hidden = 4, .steps = 3},
+     .property = "generation_contract"},
     {.name = "dirty_refusal",
      .error = ErrorClass::kRejection,
      .minimum = {.hidden = 2, .steps = 6},
@@ -187,6 +201,11 @@ TEST_P(FaultyTest, IsFoundMinimisedKeptAndReplayed) {
     if (&entry->value.subject() == &SessionSubject()) {
       ExpectFewestSteps(entry->value.As<SessionCase>());
       smallest_models += HasSmallestModel(entry->value.As<SessionCase>().model->spec);
+    } else if (&entry->value.subject() == &GenerationSubject()) {
+      const auto& c = entry->value.As<GenerationCase>();
+      EXPECT_EQ(c.ids.size(), static_cast<size_t>(GetParam().minimum.tokens));
+      EXPECT_LE(c.max_tokens, GetParam().minimum.steps);
+      smallest_models += HasSmallestModel(c.model->spec);
     } else {
       ExpectFewestTokensAndHeads(entry->value.As<ModelRunCase>());
       smallest_models += HasSmallestModel(entry->value.As<ModelRunCase>().model->spec);

@@ -114,8 +114,7 @@ TEST(CalibrateTest, NewFamiliesLeaveTheRowsOfTheOthers) {
   measured.Set(key(Family::kLlama), {.cases = 3});
   measured.Set(key(Family::kQwen35Moe), {.cases = 4});
   const ErrorBoundTable merged = MergeFamilies(kept, measured);
-  EXPECT_EQ(merged.provenance,
-            (std::vector<std::string>{"kept", "llama, qwen3_5_moe: measured"}));
+  EXPECT_EQ(merged.provenance, (std::vector<std::string>{"kept", "llama, qwen3_5_moe: measured"}));
   EXPECT_EQ(merged.buckets().size(), 3u);
   EXPECT_EQ(merged.Find(key(Family::kQwen35))->cases, 1);
   EXPECT_EQ(merged.Find(key(Family::kLlama))->cases, 3);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "properties/subjects/generation.h"
 #include "properties/subjects/model_run.h"
 #include "properties/subjects/sampler.h"
 #include "properties/subjects/session.h"
@@ -58,7 +59,7 @@ TEST_P(VisitorLaws, NamesOfFieldsAreUnique) {
 
 INSTANTIATE_TEST_SUITE_P(AllSubjects, VisitorLaws,
                          testing::Values(&ModelRunSubject(), &SamplerSubject(), &SessionSubject(),
-                                         &ToySubject()),
+                                         &GenerationSubject(), &ToySubject()),
                          [](const auto& info) { return std::string(info.param->name); });
 
 // Every law must be able to fail: one broken interpreter each.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::engine::Loaded;
 use crate::fault::Fault;
-use crate::frame::Answer;
+use crate::frame::{Answer, Tensor};
 use crate::request::{self, Fields};
 use crate::sampler::ORDER;
 use crate::session::{Counters, Observed, neutral_config};
@@ -18,17 +18,18 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     if path != "session" {
         return Err(Fault::unsupported(format!("path \"{path}\" (the engine generates by \"session\")")));
     }
-    for name in ["logprobs", "stream"] {
-        if request::flag(fields, name)? {
-            return Err(Fault::unsupported(format!("\"{name}\"")));
-        }
+    if request::optional(fields, "stop_strings").is_some() {
+        return Err(Fault::unsupported("\"stop_strings\": ids in, ids out"));
     }
+    let stream = request::flag(fields, "stream")?;
     let config = parse_config(fields)?;
     let decoder = loaded.decoder()?;
     let eos = decoder.model().config().eos_token_id;
     let request = SessionRequest::new(request::ids(fields, "ids")?, config, eos);
 
     let mut session = Observed::new(decoder.session(&request)?);
+    let last_choice = session.last_choice.clone();
+    let mut streamed = Vec::new();
     let result = driver::run_into(
         &mut session,
         request.config(),
@@ -36,9 +37,9 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
         None,
         request.prompt_ids(),
         eos,
-        false,
+        stream,
         &|| false,
-        |_| {},
+        |_| streamed.extend(last_choice.get()),
         |_, _| {}, // No text is made: ids in, ids out.
         &mut String::new(),
         &mut Vec::new(),
@@ -49,14 +50,25 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     let stop = match result.stop_reason {
         StopReason::Length => "length",
         // The driver has one reason for both; the id that stopped it is the last one chosen.
-        StopReason::Eos if session.last_choice == Some(eos) => "eos",
+        StopReason::Eos if session.last_choice.get() == Some(eos) => "eos",
         StopReason::Eos => "stop",
         other => return Err(Fault::internal(format!("the driver stopped for {other:?}, which nothing asked for"))),
     };
     let generated = result.generated_ids.len();
     let counters = Counters { prefill: session.prefilled, step: session.stepped, generated, ..Counters::default() };
-    let counters = counters.to_json();
-    Ok(Answer::head(json!({"ids": result.generated_ids, "stop": stop, "order": ORDER, "counters": counters})))
+    let mut counters = counters.to_json();
+    counters["opened"] = Value::from(result.trace.opened);
+    counters["consumed"] = Value::from(result.trace.consumed);
+    let mut head = json!({"ids": result.generated_ids, "stop": stop, "order": ORDER, "counters": counters});
+    if stream {
+        head["streamed"] = Value::from(streamed);
+    }
+    let mut tensors = Vec::new();
+    if request.config().logprobs.is_some() {
+        let values: Vec<f32> = result.token_logprobs.iter().map(|token| token.logprob).collect();
+        tensors.push(Tensor { name: "logprobs".into(), shape: vec![values.len()], values });
+    }
+    Ok(Answer { head, tensors })
 }
 
 /// Sampling parameters are always complete. Those that the engine has not must be neutral.
@@ -76,5 +88,6 @@ fn parse_config(fields: &Fields) -> Result<GenerateConfig, Fault> {
     config.min_p = request::number(sampling, "min_p")? as f32;
     config.repetition_penalty = request::number(sampling, "repetition_penalty")? as f32;
     config.seed = Some(request::unsigned(sampling, "seed")?);
+    config.logprobs = request::flag(fields, "logprobs")?.then_some(0);
     Ok(config)
 }

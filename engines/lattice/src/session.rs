@@ -1,6 +1,7 @@
 //! Decoder sessions: logits after a prefill and after each teacher-forced step, and counters that prove which code ran.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use lattice_arch::decoder::{
     AcceptedToken, Cancellation, DecoderSession, ExecutionCapabilities, FinishDisposition, MetadataRequest,
@@ -114,12 +115,12 @@ pub struct Observed<'m> {
     inner: Box<dyn DecoderSession + 'm>,
     pub prefilled: usize,
     pub stepped: usize,
-    pub last_choice: Option<u32>,
+    pub last_choice: Rc<Cell<Option<u32>>>,
 }
 
 impl<'m> Observed<'m> {
     pub fn new(inner: Box<dyn DecoderSession + 'm>) -> Self {
-        Self { inner, prefilled: 0, stepped: 0, last_choice: None }
+        Self { inner, prefilled: 0, stepped: 0, last_choice: Rc::default() }
     }
 }
 
@@ -149,7 +150,7 @@ impl DecoderSession for Observed<'_> {
     fn select(&mut self, request: &SelectionRequest<'_>) -> Result<SelectOutcome, InferenceError> {
         let outcome = self.inner.select(request)?;
         if let SelectOutcome::Candidate(candidate) = &outcome {
-            self.last_choice = Some(candidate.candidate_id);
+            self.last_choice.set(Some(candidate.candidate_id));
         }
         Ok(outcome)
     }
