@@ -31,11 +31,6 @@ struct Limits {
   bool operator==(const Limits&) const = default;
 };
 
-// The default space for an engine that serves everything: what NarrowLimits (fuzz/executor.h) takes
-// away is measured against it.
-inline constexpr Limits kEverythingServed{
-    .masks = true, .chunked_prefill = true, .reduced_storage = true};
-
 // What a case file may hold. Beyond the default space, so that a hand-written case can reach
 // further than the generator.
 inline constexpr Limits kWidestLimits{

@@ -10,6 +10,11 @@
 
 namespace crosscheck {
 
+// The default space for an engine that serves everything: what NarrowLimits (fuzz/executor.h) takes
+// away is measured against it.
+inline constexpr Limits kEverythingServed{
+    .masks = true, .chunked_prefill = true, .reduced_storage = true};
+
 // Names of the fields (without their groups, each once, sorted) whose range under `limits` is
 // smaller than under `open`, given the values of the fields before them. Empty when the limits are
 // equal.
