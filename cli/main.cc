@@ -29,6 +29,7 @@ int Main(int argc, char** argv) {
   AddReplay(app, exit_code);
   AddMinimise(app, exit_code);
   AddShow(app, exit_code);
+  AddExport(app, exit_code);
   AddGolden(app, exit_code);
   AddCalibrate(app, exit_code);
   AddList(app, exit_code);

@@ -1,11 +1,17 @@
 // `crosscheck replay`: recorded cases against engines, as a table; exit 2 when a finding is not a
 // known issue.
+#include <algorithm>
+#include <chrono>
 #include <iostream>
 #include <map>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/case_files.h"
+#include "cli/report_flags.h"
+#include "cli/reports/baseline.h"
+#include "cli/reports/run_report.h"
 #include "cli/verb.h"
 #include "fmt/format.h"
 #include "fuzz/executor.h"
@@ -18,7 +24,7 @@ struct ReplayFlags {
   std::vector<std::string> paths;
   std::string engines;
   std::string corpus = DefaultCorpusFolder();
-  std::string json;
+  ReportFlags reports;
   double deadline = 10;
   int times = 1;
 };
@@ -26,6 +32,7 @@ struct ReplayFlags {
 struct Row {
   std::string path, property, engine;
   Verdict verdict;
+  std::vector<std::string> labels;
   int reproduced = 0;
   bool known = false;
 };
@@ -51,7 +58,10 @@ class Executors {
 
 Row ReplayOne(const CaseFile& file, const Property& property, Executor& executor, int times,
               const std::vector<KnownIssue>& known) {
-  Row row{file.path, std::string(property.name), executor.engine_name(), {}, 0, false};
+  Row row{.path = file.path,
+          .property = std::string(property.name),
+          .engine = executor.engine_name(),
+          .labels = file.value.subject().labels(file.value)};
   for (int i = 0; i < times; ++i) {
     Verdict verdict = RunCase(property, file.value, executor);
     if (i == 0) row.verdict = verdict;
@@ -105,40 +115,120 @@ absl::StatusOr<std::vector<Row>> ReplayAll(const ReplayFlags& flags) {
       for (const Property* property : file.properties) {
         if (InterruptFlag()) return rows;
         rows.push_back(ReplayOne(file, *property, **executor, flags.times, *known));
-        PrintRow(rows.back(), flags.times);
+        if (!flags.reports.ToStdout()) PrintRow(rows.back(), flags.times);
       }
     }
   }
   return rows;
 }
 
+// A run of a case whose repetitions disagree is a finding, whatever the first verdict was.
+bool IsFlaky(const Row& row, int times) { return row.reproduced != times; }
+
+void Count(const Row& row, int times, PropertyReport& property) {
+  ++property.cases;
+  for (const std::string& label : row.labels) ++property.coverage[label];  // shares: at the end
+  const VerdictKind kind = row.verdict.kind;
+  if (kind == VerdictKind::kSetupError) {
+    ++property.setup_errors;
+    return;
+  }
+  if (kind == VerdictKind::kUnsupported) {
+    ++property.unsupported[row.verdict.message];
+    return;
+  }
+  ++property.judged;
+  const bool finding = row.verdict.IsFinding() || IsFlaky(row, times);
+  property.known += row.known ? 1 : 0;
+  property.findings += finding && !row.known ? 1 : 0;
+  property.passed += kind == VerdictKind::kPass && !finding ? 1 : 0;
+  property.near_ties += kind == VerdictKind::kNearTie && !finding ? 1 : 0;
+}
+
+SmokeFinding FindingOf(const Row& row, int times) {
+  const bool flaky = IsFlaky(row, times);
+  return {.signature = row.verdict.signature,
+          .engine = row.engine,
+          .verdict = flaky ? VerdictKind::kFlaky : row.verdict.kind,
+          .message = row.verdict.message,
+          .case_file = row.path,
+          .marginal = row.verdict.marginal,
+          .failure_rate = static_cast<double>(row.reproduced) / times,
+          .evaluations = times,
+          .first_case = -1,
+          .count = 1};
+}
+
+PropertyReport& PropertyNamed(const std::string& name, std::vector<PropertyReport>& properties) {
+  for (PropertyReport& property : properties) {
+    if (property.name == name) return property;
+  }
+  properties.push_back({.name = name});
+  return properties.back();
+}
+
+// The rows in the form that smoke reports. One finding per row: each has its own case file.
+SmokeReport MakeReport(const std::vector<Row>& rows, int times, double seconds) {
+  SmokeReport report;
+  report.command = "replay";
+  report.build = std::string(BuildId());
+  std::vector<std::string> engines;
+  for (const Row& row : rows) {
+    if (std::find(engines.begin(), engines.end(), row.engine) == engines.end()) {
+      engines.push_back(row.engine);
+    }
+    Count(row, times, PropertyNamed(row.property, report.properties));
+    if ((row.verdict.IsFinding() || IsFlaky(row, times)) && !row.known) {
+      report.findings.push_back(FindingOf(row, times));
+    }
+  }
+  int64_t judged = 0;
+  for (PropertyReport& property : report.properties) {
+    for (auto& [label, share] : property.coverage) share /= static_cast<double>(property.cases);
+    judged += property.judged;
+    if (property.setup_errors > 0) {
+      report.errors.push_back(
+          absl::StrCat(property.name, ": ", property.setup_errors, " cases could not be judged"));
+    }
+  }
+  if (judged == 0 && report.errors.empty()) {
+    report.errors.emplace_back("nothing was judged: the engine serves none of the properties");
+  }
+  report.engine = absl::StrJoin(engines, ",");
+  report.cases = static_cast<int64_t>(rows.size());
+  report.seconds = seconds;
+  report.cases_per_second = seconds > 0 ? static_cast<double>(report.cases) / seconds : 0;
+  report.complete = !InterruptFlag();
+  return report;
+}
+
 int RunReplay(const ReplayFlags& flags) {
+  auto baseline = CheckReportFlags(flags.reports);
+  if (!baseline.ok()) return Fail(baseline.status());
+  const auto start = std::chrono::steady_clock::now();
   auto rows = ReplayAll(flags);
   if (!rows.ok()) return Fail(rows.status());
-  nlohmann::json json = {{"schema", 1},
-                         {"command", "replay"},
-                         {"build", BuildId()},
-                         {"rows", nlohmann::json::array()}};
-  int findings = 0;
-  int judged = 0;
-  bool set_up = true;
-  for (const Row& row : *rows) {
-    json["rows"].push_back(RowJson(row));
-    bool flaky = row.reproduced != flags.times;
-    findings += (row.verdict.IsFinding() || flaky) && !row.known ? 1 : 0;
-    judged += row.verdict.kind != VerdictKind::kUnsupported ? 1 : 0;
-    set_up = set_up && row.verdict.kind != VerdictKind::kSetupError;
-  }
-  json["complete"] = !InterruptFlag();
-  absl::Status written = WriteJson(json, flags.json);
+  SmokeReport report =
+      MakeReport(*rows, flags.times,
+                 std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  ApplyBaseline(*baseline, report);
+  nlohmann::json json = ReportJson(report);
+  json["rows"] = nlohmann::json::array();
+  for (const Row& row : *rows) json["rows"].push_back(RowJson(row));
+  absl::Status written = WriteReports(report, json, flags.reports);
   if (!written.ok()) return Fail(written);
-  std::cout << fmt::format("{} replayed, {} judged, {} findings that are not known\n", rows->size(),
-                           judged, findings);
-  if (findings > 0) return kExitFinding;
-  if (judged == 0)
-    return Fail(absl::FailedPreconditionError(
-        "nothing was judged: the engine serves none of the properties"));
-  return set_up ? kExitClean : kExitError;
+  if (!flags.reports.ToStdout()) {
+    int64_t judged = 0, findings = 0, in_baseline = 0;
+    for (const PropertyReport& property : report.properties) {
+      judged += property.judged;
+      findings += property.findings;
+      in_baseline += property.baseline;
+    }
+    std::cout << fmt::format(
+        "{} replayed, {} judged, {} findings that are not known{}\n", rows->size(), judged,
+        findings, in_baseline > 0 ? fmt::format(", {} in the baseline", in_baseline) : "");
+  }
+  return ExitCodeOf(report);
 }
 
 }  // namespace
@@ -154,11 +244,12 @@ void AddReplay(CLI::App& app, int& exit_code) {
   verb->add_option("--deadline", flags->deadline, "Seconds per engine message")
       ->check(CLI::PositiveNumber);
   verb->add_option("--corpus", flags->corpus, "Corpus folder with known_issues.txt");
-  verb->add_option("--json", flags->json, "Write JSON to a file, '-' for stdout");
+  AddReportFlags(*verb, flags->reports);
   verb->footer(
       "Examples:\n"
       "  crosscheck replay corpus/regressions\n"
-      "  crosscheck replay findings/logit_closeness --engine lattice,torch --times 100");
+      "  crosscheck replay findings/logit_closeness --engine lattice,torch --times 100\n"
+      "  crosscheck replay corpus/regressions --sarif - --baseline last.json");
   verb->callback([flags, &exit_code] { exit_code = RunReplay(*flags); });
 }
 

@@ -10,9 +10,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/case_files.h"
-#include "cli/smoke_text.h"
+#include "cli/report_flags.h"
+#include "cli/reports/baseline.h"
+#include "cli/reports/run_report.h"
 #include "cli/verb.h"
 #include "fmt/format.h"
+#include "reference/checkpoint.h"
 
 namespace crosscheck {
 namespace {
@@ -24,7 +27,8 @@ struct SmokeFlags {
   std::string references = "all";
   std::string out = "findings";
   std::string corpus = DefaultCorpusFolder();
-  std::string json;
+  std::string model;
+  ReportFlags reports;
   uint64_t seed = 1;
   int64_t cases = 45000;
   int jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -90,6 +94,14 @@ absl::StatusOr<SmokeOptions> MakeOptions(const SmokeFlags& flags) {
   auto properties = ChooseProperties(flags.properties);
   if (!properties.ok()) return properties.status();
   options.properties = *std::move(properties);
+  if (!flags.model.empty()) {
+    auto architecture = ReadConfig(flags.model);
+    if (!architecture.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("--model ", flags.model, ": ",
+                                                     std::string(architecture.status().message())));
+    }
+    options.architecture = *std::move(architecture);
+  }
   auto known = ReadKnownIssuesOf(flags.corpus);
   if (!known.ok()) return known.status();
   options.known_issues = *std::move(known);
@@ -105,18 +117,17 @@ absl::StatusOr<SmokeOptions> MakeOptions(const SmokeFlags& flags) {
 int RunSmokeVerb(const SmokeFlags& flags) {
   auto options = MakeOptions(flags);
   if (!options.ok()) return Fail(options.status());
+  auto baseline = CheckReportFlags(flags.reports);
+  if (!baseline.ok()) return Fail(baseline.status());
   absl::Status folder = PrepareOutputFolder(flags.out);
   if (!folder.ok()) return Fail(folder);
   auto report = RunSmoke(*options);
   if (!report.ok()) return Fail(report.status());
-  if (flags.json != "-") PrintSmokeReport(*report);
-  absl::Status written = WriteJson(SmokeJson(*report), flags.json);
+  ApplyBaseline(*baseline, *report);
+  if (!flags.reports.ToStdout()) PrintReport(*report);
+  absl::Status written = WriteReports(*report, ReportJson(*report), flags.reports);
   if (!written.ok()) return Fail(written);
-  bool drifts = std::any_of(report->drifts.begin(), report->drifts.end(),
-                            [](const auto& d) { return d.flagged; });
-  if (!report->findings.empty() || drifts) return kExitFinding;
-  for (const std::string& error : report->errors) Fail(absl::FailedPreconditionError(error));
-  return report->errors.empty() ? kExitClean : kExitError;
+  return ExitCodeOf(*report);
 }
 
 }  // namespace
@@ -143,12 +154,16 @@ void AddSmoke(CLI::App& app, int& exit_code) {
   verb->add_option("--out", flags->out, "Folder for findings (default findings)");
   verb->add_option("--corpus", flags->corpus,
                    "Corpus folder: regressions run first, known issues are counted");
-  verb->add_option("--json", flags->json, "Write JSON to a file, '-' for stdout");
+  verb->add_option("--model", flags->model,
+                   "Folder of a checkpoint: models take the ratios of its config.json");
+  AddReportFlags(*verb, flags->reports);
   verb->footer(
       "Examples:\n"
       "  crosscheck smoke --engine lattice --seed 7\n"
       "  crosscheck smoke --engine faulty:token_logit --property logit_closeness --cases 2000 "
-      "--json report.json");
+      "--json report.json\n"
+      "  crosscheck smoke --engine 'python3 adapter.py' --model ~/models/Qwen3.5-0.8B --junit "
+      "junit.xml");
   verb->callback([flags, &exit_code] { exit_code = RunSmokeVerb(*flags); });
 }
 

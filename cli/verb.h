@@ -22,6 +22,7 @@ void AddSmoke(CLI::App& app, int& exit_code);
 void AddReplay(CLI::App& app, int& exit_code);
 void AddMinimise(CLI::App& app, int& exit_code);
 void AddShow(CLI::App& app, int& exit_code);
+void AddExport(CLI::App& app, int& exit_code);
 void AddGolden(CLI::App& app, int& exit_code);
 void AddCalibrate(CLI::App& app, int& exit_code);
 void AddList(CLI::App& app, int& exit_code);

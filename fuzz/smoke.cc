@@ -12,6 +12,8 @@
 #include "fuzz/corpus_store.h"
 #include "fuzz/run_case.h"
 #include "fuzz/tally.h"
+#include "properties/visitors/architecture.h"
+#include "properties/visitors/ranges.h"
 
 namespace crosscheck {
 namespace {
@@ -63,6 +65,7 @@ class Sequence {
       outcome.property = drawn.property;
       outcome.index = index;
       outcome.labels = drawn.value.subject().labels(drawn.value);
+      outcome.narrowed = NarrowedFields(drawn.value, limits_, kEverythingServed);
       seconds.draw += SecondsSince(start);
       outcome.verdict = RunCase(*drawn.property, drawn.value, executor);
       if (outcome.verdict.IsFinding()) outcome.value = std::move(drawn.value);
@@ -130,6 +133,8 @@ class SmokeRun {
     if (version != hello.end() && version->is_string())
       report_.engine_version = version->get<std::string>();
     report_.seed = options_.seed;
+    report_.build = options_.build;
+    if (options_.architecture) report_.architecture = DescribeArchitecture(*options_.architecture);
     NarrowLimits(hello, &report_.narrowed);
     Tally tally(options_, report_.engine_version);
     absl::Status regressions = RunRegressions(tally);
@@ -262,7 +267,9 @@ SequencedCase CaseOfSequence(const SmokeOptions& options, const Limits& limits, 
   const uint64_t key = MixBits(options.seed);
   Stream stream(MixBits(key + static_cast<uint64_t>(index)), MixBits(key ^ MixBits(group + 1)),
                 property.subject->name);
-  return {&property, property.subject->random(stream, limits)};
+  Case drawn = property.subject->random(stream, limits);
+  if (options.architecture) drawn = WithArchitecture(drawn, *options.architecture, limits);
+  return {&property, std::move(drawn)};
 }
 
 absl::StatusOr<SmokeReport> RunSmoke(const SmokeOptions& options) {

@@ -12,7 +12,9 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -31,10 +33,14 @@ struct SmokeOptions {
   double max_seconds = 0;  // wall clock of the sequence; 0: none
   int jobs = 2;
   int cases_per_model = 16;
+  // Models of the sequence have this architecture, scaled down
+  // (properties/visitors/architecture.h); coverage quotas, which describe the default generator,
+  // are not checked then.
+  std::optional<ModelSpec> architecture = {};
   std::vector<std::string> regressions;  // case files that run first
   std::vector<KnownIssue> known_issues;
   std::string out;           // where findings are written; empty: nowhere
-  std::string build;         // written into findings
+  std::string build;         // written into findings and the report
   MinimiseOptions minimise;  // for each finding
   const std::atomic<bool>* interrupted = nullptr;
   std::function<void(int64_t done, int64_t total, int64_t findings)>
@@ -55,10 +61,13 @@ struct PropertyReport {
   int64_t passed = 0;
   int64_t near_ties = 0;  // cases whose verdict is NEAR_TIE
   int64_t findings = 0, known = 0;
+  int64_t baseline = 0;  // findings of a signature that an earlier run had, not in `findings`
   int64_t setup_errors = 0;
   std::map<std::string, int64_t> unsupported;  // by reason
   std::map<std::string, double> coverage;      // share of the cases with a label
   std::vector<ErrorRatios> error_ratios;
+  int64_t narrowed_cases = 0;               // in which the engine's limits narrowed a field
+  std::map<std::string, int64_t> narrowed;  // the same by field
 };
 
 // One signature: its first case, minimised.
@@ -74,6 +83,7 @@ struct SmokeFinding {
   int evaluations = 0;
   int64_t first_case = 0;  // index in the sequence; -1: a regression file
   int64_t count = 0;       // cases with this signature
+  bool baseline = false;   // an earlier run had it (cli/reports/baseline.h): does not fail the run
 };
 
 // The sign test of numeric drift over a property's cases (properties/judges/drift.h): a run-level
@@ -83,6 +93,7 @@ struct DriftReport {
   int cases = 0;            // on which libtorch ran and whose bucket is calibrated
   double log_evidence = 0;  // natural logarithm; flagged for good once it reached ln(1e6)
   bool flagged = false;
+  bool baseline = false;  // as of a finding
 };
 
 // Seconds of all workers together; judge: what is left of `busy` (conduct only, never judged).
@@ -92,7 +103,8 @@ struct SmokeSeconds {
 };
 
 struct SmokeReport {
-  std::string engine, engine_version;
+  std::string command = "smoke";  // the verb that made it: replay reports in the same form
+  std::string engine, engine_version, build;
   uint64_t seed = 0;
   int64_t cases = 0;
   double seconds = 0, cases_per_second = 0;  // of the sequence, without the minimiser
@@ -100,7 +112,9 @@ struct SmokeReport {
   std::vector<PropertyReport> properties;
   std::vector<SmokeFinding> findings;  // in the order of their first case
   std::vector<DriftReport> drifts;     // of the properties with such cases
-  std::vector<std::string> narrowed;   // fields that the engine does not serve
+  std::vector<std::string> narrowed;   // features that the engine does not serve
+  std::vector<std::pair<std::string, std::string>>
+      architecture;  // kept of SmokeOptions::architecture, name and value
   std::vector<std::string>
       errors;  // harness problems: nothing judged, a violated quota, set-up errors
   SmokeSeconds stage_seconds;

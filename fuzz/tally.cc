@@ -49,6 +49,8 @@ void Tally::Add(Outcome outcome) {
   PropertyReport& report = counts.report;
   ++report.cases;
   for (const std::string& label : outcome.labels) ++counts.labels[label];
+  report.narrowed_cases += outcome.narrowed.empty() ? 0 : 1;
+  for (const std::string& field : outcome.narrowed) ++report.narrowed[field];
   for (const Measure& measure : outcome.verdict.measures) {
     if (measure.bound <= 0) continue;
     counts.ratios[{measure.path, measure.metric}].push_back(
@@ -139,7 +141,7 @@ void Tally::Report(SmokeReport& report) const {
     report.properties.push_back(std::move(row));
   }
   if (judged == 0) report.errors.emplace_back("nothing was judged");
-  CheckQuotas(report);
+  if (!options_.architecture) CheckQuotas(report);
 }
 
 void Tally::CheckQuotas(SmokeReport& report) const {

@@ -21,6 +21,7 @@ struct Outcome {
   Verdict verdict;
   std::optional<Case> value;  // only of findings
   std::vector<std::string> labels;
+  std::vector<std::string> narrowed = {};  // fields (properties/visitors/ranges.h)
 };
 
 // The cases of one signature.

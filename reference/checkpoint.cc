@@ -355,11 +355,16 @@ absl::Status WriteCheckpoint(const Model& model, const std::string& folder,
   return WriteFile(absl::StrCat(folder, "/", kConfigFile), config.dump(), options.mode);
 }
 
-absl::StatusOr<Model> ReadCheckpoint(const std::string& folder) {
+absl::StatusOr<ModelSpec> ReadConfig(const std::string& folder) {
   absl::StatusOr<json> config = ReadJsonFile(absl::StrCat(folder, "/", kConfigFile));
   if (!config.ok()) return config.status();
   absl::StatusOr<ModelSpec> spec = FromHuggingFaceConfig(*config);
-  if (!spec.ok()) return AtFile(folder, spec.status());
+  return spec.ok() ? std::move(spec) : AtFile(folder, spec.status());
+}
+
+absl::StatusOr<Model> ReadCheckpoint(const std::string& folder) {
+  absl::StatusOr<ModelSpec> spec = ReadConfig(folder);
+  if (!spec.ok()) return spec.status();
   absl::StatusOr<TensorMap> tensors = ReadAllTensors(folder);
   if (!tensors.ok()) return tensors.status();
   absl::StatusOr<Model> model = AssembleModel(*spec, *tensors);

@@ -29,6 +29,9 @@ struct CheckpointOptions {
 absl::Status WriteCheckpoint(const Model& model, const std::string& folder,
                              const CheckpointOptions& options = {});
 
+// The shape of the model from config.json alone; the folder needs no weights.
+absl::StatusOr<ModelSpec> ReadConfig(const std::string& folder);
+
 // Exact shapes and names are required; extra tensors (mtp.*, model.visual.*) are ignored; a missing
 // lm_head is an error unless tied. Accepts the prefixes `model.language_model.` and `model.`, never
 // a mixture.
