@@ -23,7 +23,8 @@ class FaultyEngine : public Engine {
     const std::string op = StringField(request.head, "op").value_or("");
     if (op == "load") return Load(request);
     const auto spec = specs_.find(StringField(request.head, "model").value_or(""));
-    if (op != fault_.op || fault_.answer == nullptr || spec == specs_.end()) {
+    const bool meant = fault_.op.empty() || op == fault_.op;
+    if (!meant || fault_.answer == nullptr || spec == specs_.end()) {
       return inner_->Call(request);
     }
     return fault_.answer(*inner_, request, spec->second);
@@ -67,8 +68,8 @@ class FaultyEngine : public Engine {
 
 std::vector<Fault> AllFaults() {
   std::vector<Fault> all;
-  for (const auto& faults :
-       {ModelFaults(), LogitsFaults(), ProcessFaults(), GenerateFaults(), SessionFaults()}) {
+  for (const auto& faults : {ModelFaults(), LogitsFaults(), ProcessFaults(), GenerateFaults(),
+                             SessionFaults(), ProbeFaults(), StateFaults()}) {
     all.insert(all.end(), faults.begin(), faults.end());
   }
   return all;

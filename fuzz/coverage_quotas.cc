@@ -48,6 +48,9 @@ constexpr CoverageQuota kQuotas[] = {
     {"session", "refused:select_before_prefill", 0.005},
     {"session", "refused:stale_prediction", 0.01},
     {"session", "refused:foreign_prediction", 0.002},
+    {"model_run", "edit_inside", 0.2},
+    {"model_run", "split", 0.3},
+    {"model_run", "sampled", 0.2},
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 // - none: never; the benign control
 // - rope_pairing: full attention, two or more tokens, rotary_dim >= 4; 1 full layer, 1 head,
 //   head_dim 4, 2 tokens
+// - padding_row: token 0 in the sequence; 1 layer, 1 token (id 0), vocabulary 2
 #include <algorithm>
 #include <string>
 
@@ -44,9 +45,18 @@ void RopePairing(Model& model) {
   }
 }
 
+// An embedding that was made with padding_idx = 0, so that its first row is zero.
+void PaddingRow(Model& model) {
+  for (size_t t = 0; t < model.tensors.size(); ++t) {
+    if (model.tensors[t].role != TensorRole::kEmbedding) continue;
+    std::fill_n(model.values[t].begin(), model.spec.hidden, 0.0F);
+  }
+}
+
 constexpr Fault kFaults[] = {
     {"none", nullptr},
     {"rope_pairing", nullptr, RopePairing},
+    {"padding_row", nullptr, PaddingRow},
 };
 
 }  // namespace
