@@ -1,7 +1,8 @@
-// A token changes nothing before it: replacing token j leaves every value at positions below j as it is, bit for
-// bit, in the calls that see the whole sequence (R20 in judging.md 7). Logits of a prefix see no later token.
-// Leaving out the tokens from j on leaves the NLLs before it as they are too; at another length a kernel may add in
-// another order (libtorch's do), so these are equal within legal rounding.
+// A token changes nothing before it: replacing token j leaves every value at positions below j as
+// it is, bit for bit, in the calls that see the whole sequence (R20 in judging.md 7). Logits of a
+// prefix see no later token. Leaving out the tokens from j on leaves the NLLs before it as they are
+// too; at another length a kernel may add in another order (libtorch's do), so these are equal
+// within legal rounding.
 #include <algorithm>
 #include <iterator>
 #include <optional>
@@ -24,7 +25,8 @@ struct Probe {
 constexpr Probe kProbes[] = {{"hidden", 0}, {"taps", 0}, {"nll", 1}};
 constexpr size_t kNll = 4;  // the NLLs of the whole sequence
 
-// Behind the probes: the NLLs of the tokens before the edit, and what a bound on their difference needs.
+// Behind the probes: the NLLs of the tokens before the edit, and what a bound on their difference
+// needs.
 enum Observation : size_t { kShorter = 2 * std::size(kProbes), kExactRun, kFirstReference };
 constexpr std::string_view kShorterStage = "shorter";
 
@@ -81,15 +83,16 @@ Comparison Compare(const Probe& probe, const Edit& edit, const Message& base,
     if (other == nullptr || other->shape != tensor.shape || tensor.shape.empty() ||
         tensor.shape[0] != length) {
       result.wrong = ProtocolLie(
-          probe.op, absl::StrCat(tensor.name, " has not one row for each position in both answers"));
+          probe.op,
+          absl::StrCat(tensor.name, " has not one row for each position in both answers"));
       return result;
     }
     const std::string different = FirstDifference(tensor, *other, 0, before);
     if (!different.empty()) {
       result.wrong = MakeVerdict(
           VerdictKind::kEngineBug, probe.op, ErrorClass::kState,
-          absl::StrCat("replacing token ", edit.position, " changes what comes before it: ",
-                       tensor.name, ", ", different));
+          absl::StrCat("replacing token ", edit.position,
+                       " changes what comes before it: ", tensor.name, ", ", different));
       return result;
     }
     result.changed |= !FirstDifference(tensor, *other, before, length).empty();
@@ -98,7 +101,8 @@ Comparison Compare(const Probe& probe, const Edit& edit, const Message& base,
   return result;
 }
 
-// The NLLs of the tokens before the edit, alone and in the whole sequence. Nothing when the engine has no NLLs.
+// The NLLs of the tokens before the edit, alone and in the whole sequence. Nothing when the engine
+// has no NLLs.
 Verdict JudgeShorter(const ModelRunCase& c, int position, Observations& observations) {
   Verdict none;
   // Of one token there is no NLL.
@@ -154,15 +158,14 @@ Verdict Judge(const Case& erased, Observations& observations) {
 }  // namespace
 
 const Property& PropertyNamed_causality() {
-  static const Property property = {
-      .name = "causality",
-      .subject = &ModelRunSubject(),
-      .needs = {"model/1"},
-      .kills = {"faulty:hidden_leak", "faulty:nll_leak"},
-      .benign = {"exact:fp32", "exact:fp32-chunked-reversed", "exact:fp32-chunked-pairwise",
-                 "torch"},
-      .plan = Plan,
-      .judge = Judge};
+  static const Property property = {.name = "causality",
+                                    .subject = &ModelRunSubject(),
+                                    .needs = {"model/1"},
+                                    .kills = {"faulty:hidden_leak", "faulty:nll_leak"},
+                                    .benign = {"exact:fp32", "exact:fp32-chunked-reversed",
+                                               "exact:fp32-chunked-pairwise", "torch"},
+                                    .plan = Plan,
+                                    .judge = Judge};
   return property;
 }
 

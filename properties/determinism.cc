@@ -1,6 +1,6 @@
-// The same request gives the same bits: again on one loaded model after other work (A, B, A: the state is reset), on
-// a second load, alone as beside other sequences, and generated tokens repeat, greedy or sampled from one seed.
-// R12 and the first half of R35 in judging.md 7.
+// The same request gives the same bits: again on one loaded model after other work (A, B, A: the
+// state is reset), on a second load, alone as beside other sequences, and generated tokens repeat,
+// greedy or sampled from one seed. R12 and the first half of R35 in judging.md 7.
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -94,8 +94,7 @@ std::string DifferentLogits(const Message& first, size_t i, const Message& other
 }
 
 Verdict Unequal(std::string_view stage, ErrorClass error, const std::string& what) {
-  return MakeVerdict(VerdictKind::kEngineBug, stage, error,
-                     "one request has two answers: " + what);
+  return MakeVerdict(VerdictKind::kEngineBug, stage, error, "one request has two answers: " + what);
 }
 
 // All sequences of the first answer against the same request's other answer.
@@ -125,7 +124,8 @@ std::optional<Verdict> JudgeAlone(const ModelRunCase& c, Observations& observati
   return std::nullopt;
 }
 
-// Adds the generated tokens to `judged`. An engine that does not generate, or not by sampling, has nothing to repeat.
+// Adds the generated tokens to `judged`. An engine that does not generate, or not by sampling, has
+// nothing to repeat.
 std::optional<Verdict> JudgeGeneration(const ModelRunCase& c, Observations& observations,
                                        int& judged) {
   if (Room(c) == 0) return std::nullopt;

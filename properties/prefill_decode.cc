@@ -1,6 +1,7 @@
-// Every path of the engine computes the same logits: prompt, readout, session with the case's chunks, and session with
-// a further split into prefill and steps (R7, R14, R24 in judging.md 7). Each pair is judged at the positions that both
-// answer; the token NLLs are judged against the logits of readout.
+// Every path of the engine computes the same logits: prompt, readout, session with the case's
+// chunks, and session with a further split into prefill and steps (R7, R14, R24 in judging.md 7).
+// Each pair is judged at the positions that both answer; the token NLLs are judged against the
+// logits of readout.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -78,7 +79,8 @@ struct Answer {
   Side side() const { return {run, run.path, logits, ReferencesOf(way)}; }
 };
 
-// The answers of the ways that the engine has and that the counters prove, or what is wrong with one.
+// The answers of the ways that the engine has and that the counters prove, or what is wrong with
+// one.
 std::optional<Verdict> ReadAnswers(const ModelRunCase& c, Observations& observations,
                                    std::vector<Answer>& answers) {
   for (size_t way = 0; way < kWays; ++way) {
@@ -116,24 +118,23 @@ std::optional<Verdict> JudgeNll(const Answer& readout, Observations& observation
   if (!reply.ok()) return EngineFailure(*reply.failure, "nll");
   const std::vector<double> expected = NllOfLogits(readout);
   const Tensor* nll = reply.message.Find("nll");
-  const auto values =
-      nll == nullptr ? absl::NotFoundError("no tensor nll") : nll->ToDoubles();
+  const auto values = nll == nullptr ? absl::NotFoundError("no tensor nll") : nll->ToDoubles();
   if (!values.ok() || values->size() != expected.size()) {
     return ProtocolLie("nll", "not one value for each token that has a next one");
   }
-  return JudgeNllAgreement(readout.run, *values, expected, "nll", kExactRun,
-                           ReferencesOf(kReadout), observations);
+  return JudgeNllAgreement(readout.run, *values, expected, "nll", kExactRun, ReferencesOf(kReadout),
+                           observations);
 }
 
-// Adds a passed comparison to the sum, which keeps the largest share of the bound by metric. True when it did not pass.
+// Adds a passed comparison to the sum, which keeps the largest share of the bound by metric. True
+// when it did not pass.
 bool Stops(const Verdict& part, Verdict& sum) {
   if (part.kind != VerdictKind::kPass) return true;
   sum.judged += part.judged;
   for (Measure measure : part.measures) {
     measure.path = "pairs";
-    const auto known = std::find_if(sum.measures.begin(), sum.measures.end(), [&](const Measure& m) {
-      return m.metric == measure.metric;
-    });
+    const auto known = std::find_if(sum.measures.begin(), sum.measures.end(),
+                                    [&](const Measure& m) { return m.metric == measure.metric; });
     if (known == sum.measures.end()) {
       sum.measures.push_back(std::move(measure));
     } else if (measure.error * known->bound > known->error * measure.bound) {

@@ -1,8 +1,8 @@
 // What a plan changes in a generated model before anything loads it, by name.
 //
-// Never part of a case: the case keeps its own model, which is what shrinks, and a property makes the transformed
-// recipe for one of its runs (Run::model). A new transformation is one kind here and one function in
-// model_transform.cc.
+// Never part of a case: the case keeps its own model, which is what shrinks, and a property makes
+// the transformed recipe for one of its runs (Run::model). A new transformation is one kind here
+// and one function in model_transform.cc.
 //
 // Example:
 //   auto permuted = Transformed(c.model, {ModelTransform::Kind::kPermuteVocabulary, seed});

@@ -1,6 +1,7 @@
 // Faults in the answers of `hidden` and `nll`. Name, what makes it show, the smallest case:
 // - hidden_leak: a position that is not the last; 1 layer, 2 tokens
-// - nll_leak: an entry that is not the last; 1 layer, 3 tokens (its first entry depends on the third token)
+// - nll_leak: an entry that is not the last; 1 layer, 3 tokens (its first entry depends on the
+// third token)
 #include "engines/faults/fault.h"
 
 namespace crosscheck {

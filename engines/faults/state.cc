@@ -1,8 +1,10 @@
-// Faults of an engine that remembers what it was asked before. A request that only repeats the one before it sees
-// the same memory, so that the client's own check of repeats does not find them. Name, what makes it show, the
-// smallest case:
-// - request_trace: `logits` of a sequence of 3 or more tokens, after another request; 1 layer, 3 tokens
-// - unseeded: sampled generation, again after another request; 1 layer, 1 token, vocabulary 3, 1 generated
+// Faults of an engine that remembers what it was asked before. A request that only repeats the one
+// before it sees the same memory, so that the client's own check of repeats does not find them.
+// Name, what makes it show, the smallest case:
+// - request_trace: `logits` of a sequence of 3 or more tokens, after another request; 1 layer, 3
+// tokens
+// - unseeded: sampled generation, again after another request; 1 layer, 1 token, vocabulary 3, 1
+// generated
 #include <cmath>
 #include <utility>
 
@@ -35,8 +37,8 @@ Reply RequestTrace(Engine& inner, const Message& request, const ModelSpec&) {
   });
 }
 
-// A sampler whose generator goes on where the last request left it, whatever the seed says. It has no law of its
-// own: the greedy tokens stand in for its draws.
+// A sampler whose generator goes on where the last request left it, whatever the seed says. It has
+// no law of its own: the greedy tokens stand in for its draws.
 Reply Unseeded(Engine& inner, const Message& request, const ModelSpec& spec) {
   const int64_t turn = Turn(request);
   if (request.head["op"] != "generate" || request.head["sampling"]["temperature"] == 0) {

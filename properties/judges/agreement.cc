@@ -119,23 +119,24 @@ void Conclude(const Distances& error, const PairBound& bound, Verdict& verdict) 
                                 .floor_bound = bound.FloorOf(metric)});
   }
   const auto excess = [](const Measure& m) { return m.error / m.bound; };
-  const auto worst = std::max_element(
-      verdict.measures.begin(), verdict.measures.end(),
-      [&](const Measure& a, const Measure& b) { return excess(a) < excess(b); });
+  const auto worst =
+      std::max_element(verdict.measures.begin(), verdict.measures.end(),
+                       [&](const Measure& a, const Measure& b) { return excess(a) < excess(b); });
   if (worst->error <= worst->bound) return;
   verdict.kind = VerdictKind::kEngineBug;
   verdict.signature.error = ErrorClass::kNumeric;
   verdict.marginal = excess(*worst) < kMarginalFactor;
-  verdict.message =
-      absl::StrFormat("%s: the answers are %s %.4g apart, above %.4g (%.3g times); bucket %s", stage,
-                      worst->metric, worst->error, worst->bound, excess(*worst), verdict.bucket);
+  verdict.message = absl::StrFormat(
+      "%s: the answers are %s %.4g apart, above %.4g (%.3g times); bucket %s", stage, worst->metric,
+      worst->error, worst->bound, excess(*worst), verdict.bucket);
 }
 
 }  // namespace
 
 Verdict JudgeAgreement(const Side& a, const Side& b, std::string_view stage, size_t exact_run,
                        Observations& observations) {
-  const LogitsAnswer first = SharedRows(a.answer, b.answer), second = SharedRows(b.answer, a.answer);
+  const LogitsAnswer first = SharedRows(a.answer, b.answer),
+                     second = SharedRows(b.answer, a.answer);
   Verdict verdict;
   verdict.signature.stage = std::string(stage);
   verdict.judged = CountRows(first);
@@ -162,8 +163,8 @@ Verdict JudgeAgreement(const Side& a, const Side& b, std::string_view stage, siz
 
 namespace {
 
-// What fp32 rounds in max + ln(sum exp(z - max)) - z: each of the V terms and sums to 2^-24 of the sum, which is the
-// absolute error of its logarithm, and the values that are added.
+// What fp32 rounds in max + ln(sum exp(z - max)) - z: each of the V terms and sums to 2^-24 of the
+// sum, which is the absolute error of its logarithm, and the values that are added.
 double NllRounding(int vocab, double largest) {
   return (vocab + 8) * 0x1p-24 + kFloorUlps * Ulp(DType::kF32, largest);
 }

@@ -37,24 +37,22 @@ TEST(CaseBytesGoldenTest, ModelRun) {
       "sequences.0.generate = 5\nsequences.1.ids = 9\n",
       "000100010100ff0000012a13200102080100020406030101023f020123456789abcdef05020201010101ff000001"
       "2b01000107000102010100030501010900010000000000"
-      "00000000000000000000000000000000000000000000");
-}
-
-TEST(CaseBytesGoldenTest, SimplestModelRun) {
-  ExpectBytes(
-      ModelRunSubject(), "",
-      "000100000000000000000000000000000000000000000000000000000000000001010000010000000000"
       "0000000000000000000000000000000000000000");
 }
 
+TEST(CaseBytesGoldenTest, SimplestModelRun) {
+  ExpectBytes(ModelRunSubject(), "",
+              "000100000000000000000000000000000000000000000000000000000000000001010000010000000000"
+              "0000000000000000000000000000000000000000");
+}
+
 TEST(CaseBytesGoldenTest, RelationOfAModelRun) {
-  ExpectBytes(
-      ModelRunSubject(),
-      "model.vocab = 300\nmodel.max_positions = 64\nsequences.0.ids = 1 2 3 4 5\n"
-      "relation.edit_from_end = 3\nrelation.edit_shift = 298\nrelation.split = 4\n"
-      "relation.sampled = true\nrelation.seed = 81985529216486895\n"
-      "vocabulary.permutation = 18364758544493064720\n",
-      "");
+  ExpectBytes(ModelRunSubject(),
+              "model.vocab = 300\nmodel.max_positions = 64\nsequences.0.ids = 1 2 3 4 5\n"
+              "relation.edit_from_end = 3\nrelation.edit_shift = 298\nrelation.split = 4\n"
+              "relation.sampled = true\nrelation.seed = 81985529216486895\n"
+              "vocabulary.permutation = 18364758544493064720\n",
+              "");
 }
 
 TEST(CaseBytesGoldenTest, Session) {

@@ -23,7 +23,6 @@ Reply TensorReply(const std::string& name, std::vector<int64_t> shape,
   return reply;
 }
 
-
 // Four tokens of which the third is replaced: positions 0 and 1 stand before it.
 class CausalityTest : public testing::Test {
  protected:

@@ -8,7 +8,8 @@
 namespace crosscheck {
 namespace {
 
-// As planned: A, other work, a generation, A, the generation, A on a second load, each sequence alone.
+// As planned: A, other work, a generation, A, the generation, A on a second load, each sequence
+// alone.
 constexpr size_t kFirst = 0, kOther = 1, kGenerate = 2, kAgain = 3, kGenerateAgain = 4,
                  kSecondLoad = 5, kFirstAlone = 6, kSecondAlone = 7;
 
@@ -19,7 +20,6 @@ Reply Generated(const std::vector<int32_t>& ids) {
   reply.message.head = {{"ids", ids}, {"stop", "length"}, {"counters", {{"generated", 2}}}};
   return reply;
 }
-
 
 // Two sequences on the path `prompt`, vocabulary 3, which everything answers alike.
 class DeterminismTest : public testing::Test {
@@ -102,7 +102,8 @@ TEST_F(DeterminismTest, OtherTokensFromTheSameSeedAreABug) {
 }
 
 TEST_F(DeterminismTest, AnEngineThatDoesNotGenerateIsJudgedByItsLogits) {
-  seen_.replies[kGenerate] = seen_.replies[kGenerateAgain] = FailedReply(FailureKind::kUnsupported, "no");
+  seen_.replies[kGenerate] = seen_.replies[kGenerateAgain] =
+      FailedReply(FailureKind::kUnsupported, "no");
   const Verdict verdict = Judge();
   EXPECT_EQ(verdict.kind, VerdictKind::kPass);
   EXPECT_EQ(verdict.judged, 2);

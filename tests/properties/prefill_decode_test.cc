@@ -18,7 +18,6 @@ constexpr size_t ReferenceOf(size_t way) { return 6 + way * kPerturbedRuns; }
 
 const Property& Relation() { return *FindProperty("prefill_decode"); }
 
-
 // Three tokens; the session prefills two and the further split one.
 class PrefillDecodeTest : public testing::Test {
  protected:
@@ -33,7 +32,8 @@ class PrefillDecodeTest : public testing::Test {
   }
   // The exact rows that the way answers, its last logit of position 2 off by `error`.
   void Answers(size_t way, double error) {
-    seen_.replies[way] = Logits(way, error, {{"prompt", 3}, {"readout", 3}, {"prefill", 1}, {"step", 1}});
+    seen_.replies[way] =
+        Logits(way, error, {{"prompt", 3}, {"readout", 3}, {"prefill", 1}, {"step", 1}});
   }
   Reply Logits(size_t way, double error, const Json& counters) const {
     const int first = way == kPrompt ? 2 : way == kSession ? 1 : 0;
@@ -125,7 +125,8 @@ TEST_F(PrefillDecodeTest, ADifferenceWithinTwoLegalRoundingsPasses) {
 TEST_F(PrefillDecodeTest, TokenNllsThatAreNotThoseOfTheLogitsAreABug) {
   References(0.001);
   Nll(0.01);
-  EXPECT_EQ(Judge().kind, VerdictKind::kPass) << "twice the bound of the logits: 2 * sqrt(2) * 6 * 0.001";
+  EXPECT_EQ(Judge().kind, VerdictKind::kPass)
+      << "twice the bound of the logits: 2 * sqrt(2) * 6 * 0.001";
   Nll(0.03);
   ExpectBug("nll");
   Nll(std::numeric_limits<double>::infinity());

@@ -53,7 +53,8 @@ TEST(ModelTransformTest, PermutedVocabularyMovesRowsAndEndOfSequenceAndNothingEl
         continue;
       }
       for (int row = 0; row < 7; ++row) {
-        EXPECT_TRUE(std::equal(plain.values[t].begin() + row * 4, plain.values[t].begin() + row * 4 + 4,
+        EXPECT_TRUE(std::equal(plain.values[t].begin() + row * 4,
+                               plain.values[t].begin() + row * 4 + 4,
                                moved.values[t].begin() + permutation[row] * 4))
             << plain.tensors[t].name << " row " << row;
       }
