@@ -27,7 +27,8 @@ absl::StatusOr<std::set<std::string>> CheckReportFlags(const ReportFlags& flags)
 absl::Status WriteReports(const SmokeReport& report, const nlohmann::json& json,
                           const ReportFlags& flags);
 
-// The exit code: 2 with a finding that is not in the baseline, else 1 with errors (printed), else 0.
+// The exit code: 2 with a finding that is not in the baseline, else 1 with errors (printed), else
+// 0.
 int ExitCodeOf(const SmokeReport& report);
 
 }  // namespace crosscheck

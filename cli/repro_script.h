@@ -6,7 +6,8 @@
 
 namespace crosscheck {
 
-inline constexpr std::string_view kReproScript = R"py("""usage: repro.py [MINE.safetensors] [--transformers]
+inline constexpr std::string_view kReproScript =
+    R"py("""usage: repro.py [MINE.safetensors] [--transformers]
 
 Shows what the model in this folder must answer (p<i>.logits_f64: the exact logits in float64, [positions, vocabulary]).
 With MINE.safetensors, which holds your engine's p<i>.logits [positions or fewer last ones, vocabulary], compares.

@@ -23,9 +23,10 @@ class FaultyEngine : public Engine {
   Reply Call(const Message& request) override {
     const std::string op = StringField(request.head, "op").value_or("");
     if (op == "load") return Load(request);
-    if (op != fault_.op || fault_.answer == nullptr) return inner_->Call(request);
+    const bool meant = fault_.op.empty() || op == fault_.op;
+    if (!meant || fault_.answer == nullptr) return inner_->Call(request);
     // The sampler needs no model.
-    if (IsSamplerOp(op)) return fault_.answer(*inner_, request, ModelSpec());
+    if (op == fault_.op && IsSamplerOp(op)) return fault_.answer(*inner_, request, ModelSpec());
     const auto spec = specs_.find(StringField(request.head, "model").value_or(""));
     if (spec == specs_.end()) return inner_->Call(request);
     return fault_.answer(*inner_, request, spec->second);
@@ -70,7 +71,7 @@ class FaultyEngine : public Engine {
 std::vector<Fault> AllFaults() {
   std::vector<Fault> all;
   for (const auto& faults : {ModelFaults(), LogitsFaults(), ProcessFaults(), GenerateFaults(),
-                             SessionFaults(), SamplerFaults()}) {
+                             SessionFaults(), SamplerFaults(), ProbeFaults(), StateFaults()}) {
     all.insert(all.end(), faults.begin(), faults.end());
   }
   return all;

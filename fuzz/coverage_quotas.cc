@@ -83,6 +83,9 @@ constexpr CoverageQuota kQuotas[] = {
     {"sampler", "top_p", 0.3},
     {"sampler", "min_p", 0.3},
     {"sampler", "penalty", 0.2},
+    {"model_run", "edit_inside", 0.2},
+    {"model_run", "split", 0.3},
+    {"model_run", "sampled", 0.2},
 };
 
 }  // namespace

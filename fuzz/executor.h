@@ -23,7 +23,7 @@ struct ExecutorOptions {
   double deadline_seconds = 10;
   uint64_t memory_limit_bytes = 4ull << 30;
   ReferenceUse references = ReferenceUse::kLazy;
-  int models_kept = 4;  // loaded at the same time, per engine; the oldest is unloaded
+  int models_kept = 8;  // loaded at the same time, per engine; the oldest is unloaded
 };
 
 // Seconds spent per stage since the executor was made, for bench/ and the summary; never judged.

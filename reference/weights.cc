@@ -254,6 +254,7 @@ Model GenerateModel(const ModelRecipe& recipe) {
     if (recipe.weights.nudge == 0) continue;
     Nudge(MixBits(recipe.weights.nudge) ^ HashName(info.name), model.values.back());
   }
+  ApplyTransform(recipe.transform, model);
   return model;
 }
 

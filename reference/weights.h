@@ -15,6 +15,7 @@
 
 #include "absl/types/span.h"
 #include "reference/model_spec.h"
+#include "reference/model_transform.h"
 #include "reference/tensor.h"
 
 namespace crosscheck {
@@ -44,6 +45,7 @@ struct WeightRecipe {
 struct ModelRecipe {
   ModelSpec spec;
   WeightRecipe weights;
+  ModelTransform transform = {};  // never part of a case
   bool operator==(const ModelRecipe&) const = default;
 };
 

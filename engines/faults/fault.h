@@ -22,7 +22,7 @@ struct Fault {
   Reply (*answer)(Engine& inner, const Message& request,
                   const ModelSpec& spec);      // null: not touched
   void (*edit_model)(Model& model) = nullptr;  // null: not touched
-  std::string_view op = "logits";              // which `answer` replaces
+  std::string_view op = "logits";              // which `answer` replaces; "": every op on a model
 };
 
 // The faults of one file, static lifetime.
@@ -32,6 +32,8 @@ absl::Span<const Fault> ProcessFaults();   // crash, hang, allocate, panic, prin
 absl::Span<const Fault> GenerateFaults();  // edit answers of `generate`
 absl::Span<const Fault> SessionFaults();   // edit answers of `program` with `calls`
 absl::Span<const Fault> SamplerFaults();   // edit `draw`, `invert` and the sampling of `generate`
+absl::Span<const Fault> ProbeFaults();     // edit answers of `hidden` and `nll`
+absl::Span<const Fault> StateFaults();     // remember earlier requests
 std::vector<Fault> AllFaults();
 
 inline std::vector<int64_t> Ids(const Json& sequence) {

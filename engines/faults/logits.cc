@@ -2,6 +2,7 @@
 // - token_logit: id 3 occurred at or before the position; 1 layer, 1 token (id 3), vocabulary 4
 // - future_leak: path readout, a position that is not the last; 1 layer, 2 tokens
 // - stale_state: the 2nd and later sequences of a request; 1 layer, 2 sequences of 1 token
+// - first_step: path session, the first step after the prefill; 1 layer, 2 tokens
 // - nan: position 2 is answered; 1 layer, 3 tokens
 #include <cmath>
 #include <limits>
@@ -83,11 +84,27 @@ Reply NotANumber(Engine& inner, const Message& request, const ModelSpec&) {
   });
 }
 
+// An eighth of the last prefilled position's logits: a step that finds the cache of one token
+// before.
+Reply FirstStep(Engine& inner, const Message& request, const ModelSpec&) {
+  if (request.head["path"] != "session") return inner.Call(request);
+  auto sequence = request.head["sequences"].begin();
+  return EditRows(inner, request,
+                  [&](const auto&, const auto& positions, auto& rows, size_t vocab) {
+                    int64_t prefilled = 0;
+                    for (const Json& chunk : (*sequence++).value("chunks", Json::array())) {
+                      prefilled += chunk.get<int64_t>();
+                    }
+                    for (size_t i = 1; i < rows.size(); ++i) {
+                      if (positions[i] != prefilled) continue;
+                      for (size_t v = 0; v < vocab; ++v) rows[i][v] += rows[i - 1][v] / 8;
+                    }
+                  });
+}
+
 constexpr Fault kFaults[] = {
-    {"token_logit", TokenLogit},
-    {"future_leak", FutureLeak},
-    {"stale_state", StaleState},
-    {"nan", NotANumber},
+    {"token_logit", TokenLogit}, {"future_leak", FutureLeak}, {"stale_state", StaleState},
+    {"nan", NotANumber},         {"first_step", FirstStep},
 };
 
 }  // namespace

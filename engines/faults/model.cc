@@ -3,6 +3,7 @@
 // - rope_pairing: full attention, two or more tokens, rotary_dim >= 4; 1 full layer, 1 head,
 //   head_dim 4, 2 tokens
 // - expert_off_by_one: a mixture of experts that rejects some; 1 layer, 1 token, 2 experts, top 1
+// - padding_row: token 0 in the sequence; 1 layer, 1 token (id 0), vocabulary 2
 #include <algorithm>
 #include <string>
 
@@ -55,10 +56,19 @@ void ExpertOffByOne(Model& model) {
   }
 }
 
+// An embedding that was made with padding_idx = 0, so that its first row is zero.
+void PaddingRow(Model& model) {
+  for (size_t t = 0; t < model.tensors.size(); ++t) {
+    if (model.tensors[t].role != TensorRole::kEmbedding) continue;
+    std::fill_n(model.values[t].begin(), model.spec.hidden, 0.0F);
+  }
+}
+
 constexpr Fault kFaults[] = {
     {"none", nullptr},
     {"expert_off_by_one", nullptr, ExpertOffByOne},
     {"rope_pairing", nullptr, RopePairing},
+    {"padding_row", nullptr, PaddingRow},
 };
 
 }  // namespace

@@ -109,6 +109,11 @@ void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelR
                   .model = model,
                   .request = derived,
                   .derive = derive});
+  AppendPerturbed(plan, model, derive);
+}
+
+void AppendPerturbed(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
+                     const std::function<Message(Observations&)>& derive) {
   for (int nudge = 0; nudge <= kNudges; ++nudge) {
     for (int variant = 1; variant <= kPerturbedVariants; ++variant) {
       plan.push_back({.role = Role::kPerturbed,
@@ -122,11 +127,16 @@ void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelR
 }
 
 std::vector<ReferenceRun> ReferencesFrom(size_t first) {
-  std::vector<ReferenceRun> references = {{first + 2, "exact:fp32-chunked-reversed"},
-                                          {first + 1, "exact:fp32"},
-                                          {first + 3, "exact:fp32-chunked-pairwise"},
-                                          LibtorchFrom(first)};
-  for (size_t i = first + 4; i < first + kReferenceRuns; ++i) {
+  std::vector<ReferenceRun> references = PerturbedFrom(first + 1);
+  references.insert(references.begin() + kPerturbedVariants, LibtorchFrom(first));
+  return references;
+}
+
+std::vector<ReferenceRun> PerturbedFrom(size_t first) {
+  std::vector<ReferenceRun> references = {{first + 1, "exact:fp32-chunked-reversed"},
+                                          {first, "exact:fp32"},
+                                          {first + 2, "exact:fp32-chunked-pairwise"}};
+  for (size_t i = first + kPerturbedVariants; i < first + kPerturbedRuns; ++i) {
     references.push_back({i, "exact in fp32 on nudged weights"});
   }
   return references;

@@ -42,6 +42,13 @@ std::vector<ReferenceRun> ReferencesFrom(size_t first);
 // Of those, libtorch.
 inline ReferenceRun LibtorchFrom(size_t first) { return {first, "torch:fp32"}; }
 
+// The same without libtorch, for runs whose reference errors are no statistics of a report:
+// `--references all` would run it on each of them.
+inline constexpr size_t kPerturbedRuns = kReferenceRuns - 1;
+void AppendPerturbed(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
+                     const std::function<Message(Observations&)>& derive);
+std::vector<ReferenceRun> PerturbedFrom(size_t first);
+
 BucketKey BucketOf(const ModelRunCase& c, ModelPath path);
 
 // Calls `judge` with the rows before the near ties of a router (judges/router.h) and counts the

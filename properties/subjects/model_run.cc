@@ -77,6 +77,33 @@ void VisitSequence(FieldVisitor& v, const Limits& limits, const ModelRunCase& c,
          .phase = ShrinkPhase::kLength});
 }
 
+// Appended after all other fields: index 0 of each is a case of before them.
+void VisitRelation(FieldVisitor& v, ModelRunCase& c) {
+  RelationCase& relation = c.relation;
+  const auto first = static_cast<int64_t>(c.sequences.front().ids.size());
+  int64_t longest = 0;
+  for (const SequenceCase& sequence : c.sequences) {
+    longest = std::max(longest, static_cast<int64_t>(sequence.ids.size()));
+  }
+  v.Group("relation", [&] {
+    v.Int("edit_from_end", relation.edit_from_end,
+          {.lo = 0,
+           .hi = std::max<int64_t>(first - 2, 0),  // something stands before the edit
+           .interesting = {1, first / 2, first - 2},
+           .phase = ShrinkPhase::kSteps});
+    v.Int("edit_shift", relation.edit_shift,
+          {.lo = 0, .hi = c.model->spec.vocab - 2, .phase = ShrinkPhase::kValues});
+    v.Int("split", relation.split,
+          {.lo = 0,
+           .hi = longest - 1,
+           .interesting = {1, 1, longest / 2, longest - 1, 64},
+           .phase = ShrinkPhase::kSteps});
+    v.Bool("sampled", relation.sampled);
+    v.U64("seed", relation.seed);
+  });
+  v.Shared("vocabulary", [&] { v.U64("permutation", relation.permutation); });
+}
+
 }  // namespace
 
 // Found by argument-dependent lookup from MakeSubject, hence not in the unnamed namespace.
@@ -100,6 +127,7 @@ static void Visit(FieldVisitor& v, const Limits& limits, ModelRunCase& c) {
   ModelRecipe mixed = *c.model;
   v.Shared("mixture", [&] { VisitMixture(v, limits, mixed); });
   if (!(mixed == *c.model)) c.model = std::make_shared<const ModelRecipe>(std::move(mixed));
+  VisitRelation(v, c);
 }
 
 namespace {
@@ -142,6 +170,14 @@ void LabelSequences(const ModelRunCase& c, std::vector<std::string>& labels) {
   if (exact_fit) labels.emplace_back("context_full");
 }
 
+void LabelRelation(const ModelRunCase& c, std::vector<std::string>& labels) {
+  const RelationCase& relation = c.relation;
+  const auto first = static_cast<int>(c.sequences.front().ids.size());
+  if (relation.edit_from_end > 0) labels.emplace_back("edit_inside");
+  if (relation.split > 0 && relation.split < first) labels.emplace_back("split");
+  if (relation.sampled) labels.emplace_back("sampled");
+}
+
 }  // namespace
 
 static std::vector<std::string> Labels(const ModelRunCase& c) {
@@ -150,11 +186,21 @@ static std::vector<std::string> Labels(const ModelRunCase& c) {
   labels.push_back(
       absl::StrCat("path:", std::string(kModelPathNames[static_cast<size_t>(c.path)])));
   LabelSequences(c, labels);
+  LabelRelation(c, labels);
   return labels;
 }
 
 bool operator==(const ModelRunCase& a, const ModelRunCase& b) {
-  return *a.model == *b.model && a.path == b.path && a.sequences == b.sequences;
+  return *a.model == *b.model && a.path == b.path && a.sequences == b.sequences &&
+         a.relation == b.relation;
+}
+
+Edit EditOf(const ModelRunCase& c) {
+  Edit edit{.ids = c.sequences.front().ids};
+  edit.position = static_cast<int>(edit.ids.size()) - 1 - c.relation.edit_from_end;
+  int32_t& id = edit.ids[static_cast<size_t>(edit.position)];
+  id = (id + 1 + c.relation.edit_shift) % c.model->spec.vocab;
+  return edit;
 }
 
 const Subject& ModelRunSubject() { return MakeSubject<ModelRunCase>(); }

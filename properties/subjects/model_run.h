@@ -27,13 +27,34 @@ struct SequenceCase {
   bool operator==(const SequenceCase&) const = default;
 };
 
+// What the properties that compare runs vary; each reads what it needs.
+struct RelationCase {
+  // causality, determinism: the token of the first sequence that is replaced, counted from its end,
+  // and the distance to its new id, less one (modulo the vocabulary).
+  int edit_from_end = 0;
+  int edit_shift = 0;
+  int split = 0;         // prefill_decode: tokens that a further session prefills; 0: all
+  bool sampled = false;  // determinism: generates by sampling, with `seed`
+  uint64_t seed = 0;
+  uint64_t permutation = 0;  // seed of vocabulary_permutation; shared, as a model belongs to it
+  bool operator==(const RelationCase&) const = default;
+};
+
 struct ModelRunCase {
   static constexpr std::string_view kSubjectName = "model_run";
   std::shared_ptr<const ModelRecipe>
       model;  // never null in a case; cases of one shared seed have equal recipes
   ModelPath path = ModelPath::kReadout;
   std::vector<SequenceCase> sequences;
+  RelationCase relation = {};
 };
+// The first sequence's ids with the edit, and the edited position.
+struct Edit {
+  std::vector<int32_t> ids;
+  int position = 0;
+};
+Edit EditOf(const ModelRunCase& c);
+
 bool operator==(const ModelRunCase& a, const ModelRunCase& b);  // recipes by value
 
 const Subject& ModelRunSubject();

@@ -59,7 +59,8 @@ class ArchitectureVisitor final : public FieldVisitor {
  private:
   uint64_t Choose(const ScalarField& field, uint64_t index) const {
     const std::string_view name = field.name;
-    if (name == "family") return Named(field, kFamilyNames[static_cast<size_t>(like_.family)], index);
+    if (name == "family")
+      return Named(field, kFamilyNames[static_cast<size_t>(like_.family)], index);
     if (name == "kind") {
       const LayerKind kind = like_.layers[element_ % like_.layers.size()];
       return Named(field, kLayerKindNames[static_cast<size_t>(kind)], index);
@@ -77,8 +78,8 @@ class ArchitectureVisitor final : public FieldVisitor {
     int64_t own = 0;
     if (!absl::SimpleAtoi(field.Print(index), &own)) return -1;
     if (name == "hidden") {  // wide enough for a head_dim of two
-      return std::max<int64_t>(own, std::min(Scaled(2, like_.hidden, like_.head_dim),
-                                             int64_t{limits_.max_hidden}));
+      return std::max<int64_t>(
+          own, std::min(Scaled(2, like_.hidden, like_.head_dim), int64_t{limits_.max_hidden}));
     }
     if (name == "intermediate") return Scaled(drawn("hidden"), like_.intermediate, like_.hidden);
     if (name == "kv_heads") return RoomFor(own, like_.heads / like_.kv_heads);

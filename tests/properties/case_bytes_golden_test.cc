@@ -45,6 +45,15 @@ TEST(CaseBytesGoldenTest, SimplestModelRun) {
               "00000000");
 }
 
+TEST(CaseBytesGoldenTest, RelationOfAModelRun) {
+  ExpectBytes(ModelRunSubject(),
+              "model.vocab = 300\nmodel.max_positions = 64\nsequences.0.ids = 1 2 3 4 5\n"
+              "relation.edit_from_end = 3\nrelation.edit_shift = 298\nrelation.split = 4\n"
+              "relation.sampled = true\nrelation.seed = 81985529216486895\n"
+              "vocabulary.permutation = 18364758544493064720\n",
+              "");
+}
+
 TEST(CaseBytesGoldenTest, Session) {
   ExpectBytes(SessionSubject(),
               "model.vocab = 5\nmodel.max_positions = 9\nconduct = anything\nsequences = 2\n"
