@@ -48,6 +48,20 @@ constexpr CoverageQuota kQuotas[] = {
     {"session", "refused:select_before_prefill", 0.005},
     {"session", "refused:stale_prediction", 0.01},
     {"session", "refused:foreign_prediction", 0.002},
+    {"loader", "unchanged", 0.05},
+    {"loader", "several_changes", 0.2},
+    {"loader", "change:config_value", 0.05},
+    {"loader", "change:config_form", 0.03},
+    {"loader", "change:tensor", 0.03},
+    {"loader", "change:tensor_dtype", 0.03},
+    {"loader", "change:header_entry", 0.03},
+    {"loader", "change:offsets", 0.03},
+    {"loader", "change:header_text", 0.03},
+    {"loader", "change:header_length", 0.03},
+    {"loader", "change:file_bytes", 0.03},
+    {"loader", "change:index", 0.03},
+    {"loader", "change:tokenizer", 0.03},
+    {"loader", "change:file", 0.03},
 };
 
 }  // namespace

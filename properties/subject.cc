@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "properties/subjects/loader.h"
 #include "properties/subjects/model_run.h"
 #include "properties/subjects/session.h"
 
@@ -10,7 +11,8 @@ namespace crosscheck {
 namespace {
 
 std::vector<const Subject*>& MutableSubjects() {
-  static std::vector<const Subject*> subjects = {&ModelRunSubject(), &SessionSubject()};
+  static std::vector<const Subject*> subjects = {&ModelRunSubject(), &SessionSubject(),
+                                                 &LoaderSubject()};
   return subjects;
 }
 

@@ -31,6 +31,7 @@ absl::Span<const Fault> LogitsFaults();    // edit answers of `logits`
 absl::Span<const Fault> ProcessFaults();   // crash, hang, allocate, panic, print
 absl::Span<const Fault> GenerateFaults();  // edit answers of `generate`
 absl::Span<const Fault> SessionFaults();   // edit answers of `program` with `calls`
+absl::Span<const Fault> LoadFaults();      // misread files
 std::vector<Fault> AllFaults();
 
 inline std::vector<int64_t> Ids(const Json& sequence) {

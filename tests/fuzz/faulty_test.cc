@@ -11,6 +11,7 @@
 #include "fuzz/smoke.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "properties/subjects/loader.h"
 #include "properties/subjects/model_run.h"
 #include "properties/subjects/session.h"
 
@@ -30,6 +31,7 @@ struct Minimum {
   // sequence has.
   bool in_padding = false;
   int steps = 0;  // of a session program, at most
+  int changes = 0;  // of files, where the subject is loader
 };
 
 struct Fault {
@@ -93,6 +95,26 @@ const Fault kFaults[] = {
      .minimum = {.tokens = 2},
      .cases = kFewCases,
      .deadline_seconds = 0.3},
+    {.name = "missing_as_zeros",
+     .error = ErrorClass::kWeights,
+     .minimum = {.changes = 1},
+     .property = "loader"},
+    {.name = "bf16_as_f16",
+     .error = ErrorClass::kNumeric,
+     .minimum = {.changes = 0},
+     .property = "loader"},
+    {.name = "dies_on_truncation",
+     .error = ErrorClass::kCrash,
+     .minimum = {.changes = 1},
+     .property = "loader"},
+    {.name = "allocates_by_header",
+     .error = ErrorClass::kMemory,
+     .minimum = {.changes = 1},
+     .property = "loader"},
+    {.name = "refuses_extra_tensors",
+     .error = ErrorClass::kRejection,
+     .minimum = {.changes = 1},
+     .property = "loader"},
 };
 
 int Replays() {
@@ -141,6 +163,11 @@ class FaultyTest : public testing::TestWithParam<Fault> {
     EXPECT_LE(c.steps.size(), static_cast<size_t>(GetParam().minimum.steps));
   }
 
+  static void ExpectFewestChanges(const LoaderCase& c) {
+    EXPECT_EQ(c.mutations.size(), static_cast<size_t>(GetParam().minimum.changes));
+    EXPECT_EQ(c.ids.size(), static_cast<size_t>(GetParam().minimum.tokens));
+  }
+
   static bool HasSmallestModel(const ModelSpec& spec) {
     const Minimum& minimum = GetParam().minimum;
     return static_cast<int>(spec.layers.size()) <= minimum.layers && spec.vocab <= minimum.vocab &&
@@ -183,6 +210,9 @@ TEST_P(FaultyTest, IsFoundMinimisedKeptAndReplayed) {
     if (&entry->value.subject() == &SessionSubject()) {
       ExpectFewestSteps(entry->value.As<SessionCase>());
       smallest_models += HasSmallestModel(entry->value.As<SessionCase>().model->spec);
+    } else if (&entry->value.subject() == &LoaderSubject()) {
+      ExpectFewestChanges(entry->value.As<LoaderCase>());
+      smallest_models += HasSmallestModel(entry->value.As<LoaderCase>().model.spec);
     } else {
       ExpectFewestTokensAndHeads(entry->value.As<ModelRunCase>());
       smallest_models += HasSmallestModel(entry->value.As<ModelRunCase>().model->spec);

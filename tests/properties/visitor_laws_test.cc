@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "properties/subjects/loader.h"
 #include "properties/subjects/model_run.h"
 #include "properties/subjects/session.h"
 #include "tests/properties/toy_subject.h"
@@ -56,7 +57,8 @@ TEST_P(VisitorLaws, NamesOfFieldsAreUnique) {
 }
 
 INSTANTIATE_TEST_SUITE_P(AllSubjects, VisitorLaws,
-                         testing::Values(&ModelRunSubject(), &SessionSubject(), &ToySubject()),
+                         testing::Values(&ModelRunSubject(), &SessionSubject(), &LoaderSubject(),
+                                         &ToySubject()),
                          [](const auto& info) { return std::string(info.param->name); });
 
 // Every law must be able to fail: one broken interpreter each.
