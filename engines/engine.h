@@ -55,8 +55,8 @@ class Engine {
 
 Reply FailedReply(FailureKind kind, std::string message, std::string type = "");
 // InvalidArgument: bad_request; Unimplemented: unsupported; ResourceExhausted: out_of_memory;
-// OutOfRange, NotFound, DataLoss and FailedPrecondition: refused; all else: internal. The type is
-// the name of the status code.
+// OutOfRange, NotFound and FailedPrecondition: refused; all else: internal. The type is the name of
+// the status code.
 Reply FailedReply(const absl::Status& status);
 
 // An answer message as a reply: {"ok": false, "error": …} becomes the failure that it names. An

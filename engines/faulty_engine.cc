@@ -70,9 +70,8 @@ class FaultyEngine : public Engine {
 
 std::vector<Fault> AllFaults() {
   std::vector<Fault> all;
-  for (const auto& faults :
-       {ModelFaults(), LogitsFaults(), ProcessFaults(), GenerateFaults(), SessionFaults(),
-        LoadFaults()}) {
+  for (const auto& faults : {ModelFaults(), LogitsFaults(), ProcessFaults(), GenerateFaults(),
+                             SessionFaults(), LoadFaults()}) {
     all.insert(all.end(), faults.begin(), faults.end());
   }
   return all;

@@ -9,6 +9,7 @@
 #include "engines/reference_ops.h"
 #include "engines/request_fields.h"
 #include "reference/checkpoint.h"
+#include "reference/nudge.h"
 #include "reference/weights.h"
 
 namespace crosscheck {

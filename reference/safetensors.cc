@@ -252,6 +252,9 @@ absl::StatusOr<std::vector<Entry>> ParseEntries(const json& header, uint64_t dat
 
 }  // namespace
 
+// Takes what the crate `safetensors` takes (tests/properties/safetensors_oracle_test.cc lists the
+// differences). kDataLoss: no valid file. kAlreadyExists: a name occurs twice, so that readers
+// disagree. kUnimplemented: a dtype that Tensor cannot hold.
 absl::StatusOr<std::vector<Tensor>> DecodeSafetensors(std::string_view bytes) {
   std::string_view header;
   std::string_view data;

@@ -27,9 +27,6 @@ struct TensorView {
 // Tensors keep their order; the header is padded to 8 bytes.
 std::string EncodeSafetensors(const std::vector<Tensor>& tensors);
 std::string EncodeSafetensors(absl::Span<const TensorView> tensors);
-// Takes what the crate `safetensors` takes (tests/properties/safetensors_oracle_test.cc lists the
-// differences). kDataLoss: no valid file. kAlreadyExists: a name occurs twice, so that readers
-// disagree. kUnimplemented: a dtype that Tensor cannot hold.
 absl::StatusOr<std::vector<Tensor>> DecodeSafetensors(std::string_view bytes);
 
 // kAtomic: a temporary file beside it, then rename; nothing half-written. kOverwrite: in place, for

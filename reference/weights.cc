@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "reference/nudge.h"
+
 namespace crosscheck {
 namespace {
 

@@ -56,9 +56,6 @@ struct Model {
 
 Model GenerateModel(const ModelRecipe& recipe);
 
-// What WeightRecipe::nudge does, for a model that was read. 0: nothing.
-void NudgeWeights(int nudge, Model& model);
-
 // The dtype in which a checkpoint of this storage holds a tensor: A_log and the gated norm stay
 // F32, as released ones do.
 DType StorageOf(TensorRole role, DType storage);

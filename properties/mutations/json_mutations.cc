@@ -57,22 +57,34 @@ Place Find(std::string_view key, OrderedJson& config) {
   return {};
 }
 
-void MutateValue(const Mutation& mutation, OrderedJson& config) {
-  const Place place = Find(ConfigKeys()[static_cast<size_t>(mutation.key)], config);
-  if (place.parent == nullptr) return;
-  OrderedJson& parent = *place.parent;
-  const std::string_view way = mutation.Way();
+void MutateMember(std::string_view way, const std::string& name, OrderedJson& parent,
+                  OrderedJson& config) {
   if (way == "removed") {
-    parent.erase(place.name);
+    parent.erase(name);
   } else if (way == "twice") {
-    parent[absl::StrCat(std::string(kAgain), place.name)] = Another(parent[place.name]);
+    parent[absl::StrCat(std::string(kAgain), name)] = Another(parent[name]);
   } else if (way == "moved_to_top") {
-    OrderedJson value = parent[place.name];
-    parent.erase(place.name);
-    config[place.name] = std::move(value);
+    OrderedJson value = parent[name];
+    parent.erase(name);
+    config[name] = std::move(value);
   } else {
-    parent[place.name] = Converted(way, parent[place.name]);
+    parent[name] = Converted(way, parent[name]);
   }
+}
+
+void MutateEverywhere(std::string_view way, const std::string& name, OrderedJson& object) {
+  if (!object.is_object()) return;
+  for (auto& [key, value] : object.items()) MutateEverywhere(way, name, value);
+  if (object.contains(name)) MutateMember(way, name, object, object);
+}
+
+void MutateValue(const Mutation& mutation, OrderedJson& config) {
+  const std::string_view key = ConfigKeys()[static_cast<size_t>(mutation.key)];
+  if (key.front() == '*') {
+    return MutateEverywhere(mutation.Way(), std::string(key.substr(2)), config);
+  }
+  const Place place = Find(key, config);
+  if (place.parent != nullptr) MutateMember(mutation.Way(), place.name, *place.parent, config);
 }
 
 void Flatten(OrderedJson& config) {

@@ -119,7 +119,10 @@ constexpr std::string_view kKeys[] = {"/text_config/hidden_size",
                                       "/tie_word_embeddings",
                                       "/model_type",
                                       "/architectures",
-                                      "/dtype"};
+                                      "/dtype",
+                                      "*/rope_theta",
+                                      "*/partial_rotary_factor",
+                                      "*/tie_word_embeddings"};
 
 }  // namespace
 

@@ -42,7 +42,7 @@ inline constexpr std::string_view kMutationKindNames[] = {
 // The ways of a kind, by name; at least one.
 absl::Span<const std::string_view> WaysOf(MutationKind kind);
 
-// Keys of config.json as JSON pointers, for kConfigValue.
+// Keys of config.json as JSON pointers, for kConfigValue. "*/key": wherever an object has the key.
 absl::Span<const std::string_view> ConfigKeys();
 
 struct Mutation {

@@ -28,7 +28,8 @@ Limits Small(Limits limits) {
 constexpr int kMostTargets = 63;
 
 void VisitMutation(FieldVisitor& v, Mutation& mutation) {
-  v.Enum("kind", mutation.kind, kMutationKindNames, {.phase = ShrinkPhase::kValues});
+  v.Enum("kind", mutation.kind, kMutationKindNames,
+         {.interesting = {MutationKind::kConfigValue}, .phase = ShrinkPhase::kValues});
   v.Enum("way", mutation.way, WaysOf(mutation.kind), {.phase = ShrinkPhase::kValues});
   const bool has_key = mutation.kind == MutationKind::kConfigValue;
   v.Enum("key", mutation.key, ConfigKeys(),

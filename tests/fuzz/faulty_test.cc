@@ -30,7 +30,7 @@ struct Minimum {
   // The one token that matters may stand in the padding, in front of the one real token that a
   // sequence has.
   bool in_padding = false;
-  int steps = 0;  // of a session program, at most
+  int steps = 0;    // of a session program, at most
   int changes = 0;  // of files, where the subject is loader
 };
 

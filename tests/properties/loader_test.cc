@@ -216,7 +216,7 @@ TEST(LoaderFilesTest, EveryWayOfEveryKindMakesFiles) {
         const auto unchanged = FilesOf(c);
         c.mutations = {Change(static_cast<MutationKind>(kind), way)};
         c.mutations[0].target = target;
-        for (int key = 0; key < (kind == 0 ? 35 : 1) && !changes; ++key) {
+        for (int key = 0; key < (kind == 0 ? std::ssize(ConfigKeys()) : 1) && !changes; ++key) {
           c.mutations[0].key = key;
           changes = !same(*unchanged, *FilesOf(c));
         }
