@@ -35,6 +35,7 @@ FailureKind KindOf(absl::StatusCode code) {
       return FailureKind::kOutOfMemory;
     case absl::StatusCode::kOutOfRange:
     case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kDataLoss:
     case absl::StatusCode::kFailedPrecondition:
       return FailureKind::kRefused;
     default:

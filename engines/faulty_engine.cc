@@ -35,6 +35,9 @@ class FaultyEngine : public Engine {
  private:
   // Checkpoints only; what cannot be read is the inner engine's to refuse.
   Reply Load(const Message& request) {
+    if (fault_.op == "load" && fault_.answer != nullptr) {
+      return fault_.answer(*inner_, request, ModelSpec());
+    }
     const absl::StatusOr<std::string> path = StringField(request.head, "path");
     absl::StatusOr<Model> model = path.ok() ? ReadCheckpoint(*path) : path.status();
     if (!model.ok()) return inner_->Call(request);
@@ -70,8 +73,9 @@ class FaultyEngine : public Engine {
 
 std::vector<Fault> AllFaults() {
   std::vector<Fault> all;
-  for (const auto& faults : {ModelFaults(), LogitsFaults(), ProcessFaults(), GenerateFaults(),
-                             SessionFaults(), SamplerFaults(), ProbeFaults(), StateFaults()}) {
+  for (const auto& faults :
+       {ModelFaults(), LogitsFaults(), ProcessFaults(), GenerateFaults(), SessionFaults(),
+        SamplerFaults(), ProbeFaults(), StateFaults(), LoadFaults()}) {
     all.insert(all.end(), faults.begin(), faults.end());
   }
   return all;

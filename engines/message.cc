@@ -122,7 +122,7 @@ absl::StatusOr<Message> DecodeFrame(std::string_view frame) {
   if (sizes->payload > 0) {
     absl::StatusOr<std::vector<Tensor>> tensors =
         DecodeSafetensors(frame.substr(kFrameHeaderBytes + sizes->head));
-    if (!tensors.ok()) return tensors.status();
+    if (!tensors.ok()) return absl::InvalidArgumentError(tensors.status().message());
     message.tensors = *std::move(tensors);
   }
   return message;

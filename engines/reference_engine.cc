@@ -11,6 +11,7 @@
 #include "engines/request_fields.h"
 #include "engines/sampler_ops.h"
 #include "reference/checkpoint.h"
+#include "reference/nudge.h"
 #include "reference/weights.h"
 
 namespace crosscheck {
@@ -18,6 +19,11 @@ namespace {
 
 absl::Status Refused(const absl::Status& status) {
   return absl::FailedPreconditionError(status.message());
+}
+
+// Keeps apart what no reader can take (ReadCheckpoint).
+absl::Status RefusedFiles(const absl::Status& status) {
+  return absl::IsNotFound(status) || absl::IsDataLoss(status) ? status : Refused(status);
 }
 
 // The storage of a model is the dtype of its first tensor; exact values follow from any.
@@ -54,8 +60,12 @@ absl::StatusOr<Model> ReadModel(const Message& request) {
   if (!has_path) return ModelFromMessage(request);
   const absl::StatusOr<std::string> path = StringField(request.head, "path");
   if (!path.ok()) return path.status();
+  absl::StatusOr<int64_t> nudge = 0;
+  if (FindField(request.head, "nudge") != nullptr) nudge = IntegerField(request.head, "nudge");
+  if (!nudge.ok()) return nudge.status();
   absl::StatusOr<Model> model = ReadCheckpoint(*path);
-  if (!model.ok()) return Refused(model.status());
+  if (!model.ok()) return RefusedFiles(model.status());
+  NudgeWeights(static_cast<int>(*nudge), *model);
   return model;
 }
 
@@ -213,6 +223,7 @@ class ReferenceEngineImpl : public ReferenceEngine {
     answer.head = {{"model", *id},
                    {"vocab", spec.vocab},
                    {"context", spec.max_positions},
+                   {"layers", spec.layers.size()},
                    {"paths", {"prompt", "readout", "session"}},
                    {"echo", {{"dtype", DTypeName()}, {"threads", 1}}}};
     return answer;

@@ -86,6 +86,20 @@ constexpr CoverageQuota kQuotas[] = {
     {"model_run", "edit_inside", 0.2},
     {"model_run", "split", 0.3},
     {"model_run", "sampled", 0.2},
+    {"loader", "unchanged", 0.05},
+    {"loader", "several_changes", 0.2},
+    {"loader", "change:config_value", 0.05},
+    {"loader", "change:config_form", 0.03},
+    {"loader", "change:tensor", 0.03},
+    {"loader", "change:tensor_dtype", 0.03},
+    {"loader", "change:header_entry", 0.03},
+    {"loader", "change:offsets", 0.03},
+    {"loader", "change:header_text", 0.03},
+    {"loader", "change:header_length", 0.03},
+    {"loader", "change:file_bytes", 0.03},
+    {"loader", "change:index", 0.03},
+    {"loader", "change:tokenizer", 0.03},
+    {"loader", "change:file", 0.03},
 };
 
 }  // namespace

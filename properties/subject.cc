@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "properties/subjects/generation.h"
+#include "properties/subjects/loader.h"
 #include "properties/subjects/model_run.h"
 #include "properties/subjects/sampler.h"
 #include "properties/subjects/session.h"
@@ -13,7 +14,8 @@ namespace {
 
 std::vector<const Subject*>& MutableSubjects() {
   static std::vector<const Subject*> subjects = {&ModelRunSubject(), &SessionSubject(),
-                                                 &GenerationSubject(), &SamplerSubject()};
+                                                 &GenerationSubject(), &SamplerSubject(),
+                                                 &LoaderSubject()};
   return subjects;
 }
 

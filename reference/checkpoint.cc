@@ -153,7 +153,11 @@ absl::Status WriteShards(const Model& model, const std::string& folder,
 
 // ---- reading
 
-using TensorMap = absl::flat_hash_map<std::string, Tensor>;
+struct FileTensor {
+  Tensor tensor;
+  std::string path;  // of its file
+};
+using TensorMap = absl::flat_hash_map<std::string, FileTensor>;
 
 absl::Status AtFile(const std::string& path, const absl::Status& status) {
   return {status.code(), absl::StrCat(path, ": ", std::string(status.message()))};
@@ -163,7 +167,8 @@ absl::StatusOr<json> ReadJsonFile(const std::string& path) {
   absl::StatusOr<std::string> text = ReadFile(path);
   if (!text.ok()) return text.status();
   absl::StatusOr<json> parsed = ParseJson(*text);
-  return parsed.ok() ? parsed : AtFile(path, parsed.status());
+  if (parsed.ok()) return parsed;
+  return AtFile(path, absl::DataLossError(parsed.status().message()));
 }
 
 absl::Status ReadTensors(const std::string& path, TensorMap* tensors) {
@@ -173,28 +178,39 @@ absl::Status ReadTensors(const std::string& path, TensorMap* tensors) {
   if (!decoded.ok()) return AtFile(path, decoded.status());
   for (Tensor& tensor : *decoded) {
     std::string name = tensor.name;
-    if (!tensors->try_emplace(name, std::move(tensor)).second) {
-      return absl::InvalidArgumentError(absl::StrCat(path, ": tensor ", name, " is in two files"));
+    if (!tensors->try_emplace(name, FileTensor{std::move(tensor), path}).second) {
+      return absl::AlreadyExistsError(absl::StrCat(path, ": tensor ", name, " is in two files"));
     }
   }
   return absl::OkStatus();
 }
 
-// The files of an index, each once. Names with a slash would leave the folder.
+absl::Status CheckShardName(const json& name) {
+  if (!name.is_string()) return absl::DataLossError("a file name");
+  const auto& text = name.get_ref<const std::string&>();
+  if (absl::StartsWith(text, "/") || absl::StrContains(text, "..")) {
+    return absl::DataLossError("a file name inside the folder");
+  }
+  if (absl::StrContains(text, '/')) return absl::InvalidArgumentError("a plain file name");
+  return absl::OkStatus();
+}
+
+// The files of an index, each once.
 absl::StatusOr<std::set<std::string>> ShardNames(const std::string& path) {
   absl::StatusOr<json> index = ReadJsonFile(path);
   if (!index.ok()) return index.status();
   const json* map =
       index->is_object() && index->contains("weight_map") ? &(*index)["weight_map"] : nullptr;
   if (map == nullptr || !map->is_object()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": expected an object \"weight_map\""));
+    return absl::DataLossError(absl::StrCat(path, ": expected an object \"weight_map\""));
   }
   std::set<std::string> names;
   for (const auto& [tensor, file] : map->items()) {
-    if (!file.is_string() || absl::StrContains(file.get_ref<const std::string&>(), '/')) {
-      return absl::InvalidArgumentError(absl::StrCat(path, ": weight_map of ", tensor, " holds ",
-                                                     file.dump().substr(0, 60),
-                                                     "; expected a file name"));
+    const absl::Status status = CheckShardName(file);
+    if (!status.ok()) {
+      return AtFile(path, {status.code(), absl::StrCat("weight_map of ", tensor, " holds ",
+                                                       file.dump().substr(0, 60), "; expected ",
+                                                       std::string(status.message()))});
     }
     names.insert(file.get<std::string>());
   }
@@ -227,7 +243,7 @@ absl::StatusOr<TensorMap> ReadAllTensors(const std::string& folder) {
 absl::StatusOr<std::string> FindPrefix(const TensorMap& tensors) {
   bool composite = false;
   bool flat = false;
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [name, unused] : tensors) {
     if (absl::StartsWith(name, "model.language_model.")) composite = true;
     for (const char* part : {"model.layers.", "model.embed_tokens.", "model.norm."}) {
       if (absl::StartsWith(name, part)) flat = true;
@@ -248,9 +264,9 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
 
 absl::StatusOr<std::vector<float>> WeightValues(const Tensor& tensor, const TensorInfo& info) {
   if (tensor.shape != info.shape) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor ", tensor.name, " has shape ",
-                                                   ShapeText(tensor.shape), "; config.json wants ",
-                                                   ShapeText(info.shape)));
+    return absl::DataLossError(absl::StrCat("tensor ", tensor.name, " has shape ",
+                                            ShapeText(tensor.shape), "; config.json wants ",
+                                            ShapeText(info.shape)));
   }
   if (tensor.dtype != DType::kF32 && tensor.dtype != DType::kBF16 && tensor.dtype != DType::kF16) {
     return absl::InvalidArgumentError(
@@ -279,8 +295,8 @@ DType CommonStorage(const std::vector<DType>& stored, const Model& model) {
 }
 
 // Fuses the experts of a file that holds them one by one.
-absl::StatusOr<std::vector<float>> MergeExperts(const TensorMap& tensors, const std::string& name,
-                                                const TensorInfo& info,
+absl::StatusOr<std::vector<float>> MergeExperts(const TensorMap& tensors, const std::string& folder,
+                                                const std::string& name, const TensorInfo& info,
                                                 std::vector<DType>* stored) {
   std::vector<float> merged;
   DType dtype = DType::kF32;
@@ -288,12 +304,14 @@ absl::StatusOr<std::vector<float>> MergeExperts(const TensorMap& tensors, const 
     for (const TensorInfo& matrix : ExpertMatrices(info, name, e)) {
       const auto found = tensors.find(matrix.name);
       if (found == tensors.end()) {
-        return absl::NotFoundError(absl::StrCat(
-            "tensor ", e == 0 ? name + " (or " + matrix.name + ")" : matrix.name, " is missing"));
+        return absl::NotFoundError(
+            absl::StrCat(folder, ": tensor ",
+                         e == 0 ? name + " (or " + matrix.name + ")" : matrix.name, " is missing"));
       }
-      absl::StatusOr<std::vector<float>> values = WeightValues(found->second, matrix);
-      if (!values.ok()) return values.status();
-      dtype = merged.empty() || found->second.dtype == dtype ? found->second.dtype : DType::kF32;
+      const auto& [tensor, path] = found->second;
+      absl::StatusOr<std::vector<float>> values = WeightValues(tensor, matrix);
+      if (!values.ok()) return AtFile(path, values.status());
+      dtype = merged.empty() || tensor.dtype == dtype ? tensor.dtype : DType::kF32;
       merged.insert(merged.end(), values->begin(), values->end());
     }
   }
@@ -307,15 +325,16 @@ std::string FileName(const TensorInfo& info, std::string_view own, const std::st
   return name.starts_with(own) ? prefix + std::string(name.substr(own.size())) : info.name;
 }
 
-absl::Status Missing(const std::string& name, TensorRole role) {
+absl::Status Missing(const std::string& folder, const std::string& name, TensorRole role) {
   const bool head = role == TensorRole::kHead;
-  return absl::NotFoundError(absl::StrCat("tensor ", name, " is missing",
+  return absl::NotFoundError(absl::StrCat(folder, ": tensor ", name, " is missing",
                                           head ? " and tie_word_embeddings is false" : ""));
 }
 
-absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, const TensorMap& tensors) {
+absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, const TensorMap& tensors,
+                                    const std::string& folder) {
   absl::StatusOr<std::string> prefix = FindPrefix(tensors);
-  if (!prefix.ok()) return prefix.status();
+  if (!prefix.ok()) return AtFile(folder, prefix.status());
   const std::string_view own = TraitsOf(spec.family).prefix;
   if (own == "model.") *prefix = own;  // a family without a composite form
   Model model{spec, DType::kF32, Tensors(spec), {}};
@@ -323,12 +342,14 @@ absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, const TensorMap& tens
   for (const TensorInfo& info : model.tensors) {
     const std::string name = FileName(info, own, *prefix);
     const auto found = tensors.find(name);
-    absl::StatusOr<std::vector<float>> values = Missing(name, info.role);
+    absl::StatusOr<std::vector<float>> values = Missing(folder, name, info.role);
     if (found != tensors.end()) {
-      values = WeightValues(found->second, info);
-      stored.push_back(found->second.dtype);
+      const auto& [tensor, path] = found->second;
+      values = WeightValues(tensor, info);
+      if (!values.ok()) return AtFile(path, values.status());
+      stored.push_back(tensor.dtype);
     } else if (IsFusedExperts(info)) {
-      values = MergeExperts(tensors, name, info, &stored);
+      values = MergeExperts(tensors, folder, name, info, &stored);
     }
     if (!values.ok()) return values.status();
     model.values.push_back(*std::move(values));
@@ -367,8 +388,7 @@ absl::StatusOr<Model> ReadCheckpoint(const std::string& folder) {
   if (!spec.ok()) return spec.status();
   absl::StatusOr<TensorMap> tensors = ReadAllTensors(folder);
   if (!tensors.ok()) return tensors.status();
-  absl::StatusOr<Model> model = AssembleModel(*spec, *tensors);
-  return model.ok() ? std::move(model) : AtFile(folder, model.status());
+  return AssembleModel(*spec, *tensors, folder);
 }
 
 }  // namespace crosscheck

@@ -35,6 +35,13 @@ absl::StatusOr<ModelSpec> ReadConfig(const std::string& folder);
 // Exact shapes and names are required; extra tensors (mtp.*, model.visual.*) are ignored; a missing
 // lm_head is an error unless tied. Accepts the prefixes `model.language_model.` and `model.`, never
 // a mixture.
+//
+// Unknown keys, further tensors, the index's total and which tensor it says is in which shard are
+// ignored, as Transformers does; tokenizer.json is not looked at. Errors name file, tensor and
+// reason. kDataLoss and kNotFound: no reader can take these files (broken JSON or container, a
+// tensor of another shape than config.json says, a file or tensor that is missing, a shard outside
+// the folder). Other codes: this reader does not (a value, dtype or feature that it does not know;
+// names that occur twice).
 absl::StatusOr<Model> ReadCheckpoint(const std::string& folder);
 
 }  // namespace crosscheck

@@ -1,5 +1,6 @@
 #include "reference/json_input.h"
 
+#include <algorithm>
 #include <string>
 
 #include "absl/status/status.h"
@@ -34,15 +35,62 @@ class ErrorLocator : public nlohmann::json_sax<nlohmann::json> {
   size_t position_ = 0;
 };
 
+// What can be seen of valid JSON without a tree.
+struct Outline {
+  int depth = 0;
+  size_t keys = 0;  // of all objects, repeated ones included
+};
+
+Outline OutlineOf(std::string_view text) {
+  Outline outline;
+  int open = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+      continue;
+    }
+    if (c == '"') in_string = true;
+    if (c == ':') ++outline.keys;
+    if (c == '{' || c == '[') outline.depth = std::max(outline.depth, ++open);
+    if (c == '}' || c == ']') --open;
+  }
+  return outline;
+}
+
+size_t KeysOf(const nlohmann::json& value) {
+  size_t keys = value.is_object() ? value.size() : 0;
+  if (value.is_structured()) {
+    for (const nlohmann::json& child : value) keys += KeysOf(child);
+  }
+  return keys;
+}
+
+absl::Status NotJson(size_t at, size_t size) {
+  return absl::InvalidArgumentError(absl::StrCat("not valid JSON at byte ", at, " of ", size));
+}
+
 }  // namespace
 
+int JsonDepth(std::string_view text) { return OutlineOf(text).depth; }
+
+bool HasRepeatedKey(std::string_view text, const nlohmann::json& parsed) {
+  return OutlineOf(text).keys != KeysOf(parsed);
+}
+
 absl::StatusOr<nlohmann::json> ParseJson(std::string_view text) {
+  // The parser skips a byte order mark and takes a NUL for the end; JSON has neither.
+  if (text.substr(0, 3) == "\xEF\xBB\xBF") return NotJson(1, text.size());
+  if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    return NotJson(nul + 1, text.size());
+  }
   nlohmann::json parsed = nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
   if (!parsed.is_discarded()) return parsed;
   ErrorLocator locator;
   nlohmann::json::sax_parse(text.begin(), text.end(), &locator);
-  return absl::InvalidArgumentError(
-      absl::StrCat("not valid JSON at byte ", locator.position(), " of ", text.size()));
+  return NotJson(locator.position(), text.size());
 }
 
 }  // namespace crosscheck

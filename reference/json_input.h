@@ -9,8 +9,16 @@
 
 namespace crosscheck {
 
-// The error says at which byte the text stops being JSON (bad UTF-8 and a NUL byte included).
+// The error says at which byte the text stops being JSON (bad UTF-8, a byte order mark and a NUL
+// byte included).
 absl::StatusOr<nlohmann::json> ParseJson(std::string_view text);
+
+// How deep objects and lists are nested in `text`, which is JSON; 0 for a number.
+int JsonDepth(std::string_view text);
+
+// True when an object in `text`, which is JSON and was parsed to `parsed`, names a key twice:
+// readers disagree about what it then means.
+bool HasRepeatedKey(std::string_view text, const nlohmann::json& parsed);
 
 }  // namespace crosscheck
 

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "reference/nudge.h"
+
 namespace crosscheck {
 namespace {
 
@@ -251,11 +253,17 @@ Model GenerateModel(const ModelRecipe& recipe) {
   model.values.reserve(model.tensors.size());
   for (const TensorInfo& info : model.tensors) {
     model.values.push_back(TensorGenerator(recipe, info).Generate());
-    if (recipe.weights.nudge == 0) continue;
-    Nudge(MixBits(recipe.weights.nudge) ^ HashName(info.name), model.values.back());
   }
+  NudgeWeights(recipe.weights.nudge, model);
   ApplyTransform(recipe.transform, model);
   return model;
+}
+
+void NudgeWeights(int nudge, Model& model) {
+  if (nudge == 0) return;
+  for (size_t i = 0; i < model.tensors.size(); ++i) {
+    Nudge(MixBits(nudge) ^ HashName(model.tensors[i].name), model.values[i]);
+  }
 }
 
 // The finaliser of SplitMix64 (Steele, Lea and Flood 2014) after one step of its counter.

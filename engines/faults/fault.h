@@ -34,6 +34,7 @@ absl::Span<const Fault> SessionFaults();   // edit answers of `program` with `ca
 absl::Span<const Fault> SamplerFaults();   // edit `draw`, `invert` and the sampling of `generate`
 absl::Span<const Fault> ProbeFaults();     // edit answers of `hidden` and `nll`
 absl::Span<const Fault> StateFaults();     // remember earlier requests
+absl::Span<const Fault> LoadFaults();      // misread files
 std::vector<Fault> AllFaults();
 
 inline std::vector<int64_t> Ids(const Json& sequence) {

@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -182,6 +183,43 @@ bool IsBye(std::string_view frame) {
   return message.ok() && message->head.value("op", Json()) == "bye";
 }
 
+// Address space in use, from /proc/self/statm; 0 when it cannot be read.
+uint64_t AddressSpace() {
+  FILE* file = std::fopen("/proc/self/statm", "r");
+  unsigned long long pages = 0;
+  const bool read = file != nullptr && std::fscanf(file, "%llu", &pages) == 1;
+  if (file != nullptr) std::fclose(file);
+  return read ? pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
+}
+
+// While it lives, a request with "memory_allowance" may not take more address space than that.
+class Allowance {
+ public:
+  explicit Allowance(std::string_view frame) {
+#if !__has_feature(address_sanitizer)
+    if (frame.find("\"memory_allowance\"") == std::string_view::npos) return;
+    const auto message = DecodeFrame(frame);
+    const Json bytes = message.ok() ? message->head.value("memory_allowance", Json()) : Json();
+    const uint64_t used = AddressSpace();
+    if (!bytes.is_number_unsigned() || used == 0 || getrlimit(RLIMIT_AS, &before_) != 0) return;
+    const rlimit limit{std::min<rlim_t>(before_.rlim_cur, used + bytes.get<uint64_t>()),
+                       before_.rlim_max};
+    set_ = setrlimit(RLIMIT_AS, &limit) == 0;
+#else
+    static_cast<void>(frame);
+#endif
+  }
+  ~Allowance() {
+    if (set_) setrlimit(RLIMIT_AS, &before_);
+  }
+  Allowance(const Allowance&) = delete;
+  Allowance& operator=(const Allowance&) = delete;
+
+ private:
+  rlimit before_{};
+  bool set_ = false;
+};
+
 // Until the end of input, `bye`, or bytes that are no frame.
 void Serve(Engine& engine, int out) {
   FrameReader reader;
@@ -190,7 +228,11 @@ void Serve(Engine& engine, int out) {
   while (usable && !said_bye && reader.Next(&frame, &usable)) {
     said_bye = IsBye(frame);
     const auto begin = std::chrono::steady_clock::now();
-    const std::string answer = engine.CallFrame(frame);
+    std::string answer;
+    {
+      const Allowance allowance(frame);
+      answer = engine.CallFrame(frame);
+    }
     if (!WriteAnswer(out, answer, std::chrono::steady_clock::now() - begin)) return;
   }
 }

@@ -13,6 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "properties/subjects/generation.h"
+#include "properties/subjects/loader.h"
 #include "properties/subjects/model_run.h"
 #include "properties/subjects/session.h"
 
@@ -31,7 +32,8 @@ struct Minimum {
   // The one token that matters may stand in the padding, in front of the one real token that a
   // sequence has.
   bool in_padding = false;
-  int steps = 0;  // of a session program, or tokens to generate; at most
+  int steps = 0;    // of a session program, or tokens to generate; at most
+  int changes = 0;  // of files, where the subject is loader
 };
 
 struct PlantedFault {
@@ -135,6 +137,26 @@ const PlantedFault kFaults[] = {
      .minimum = {.tokens = 2},
      .cases = kFewCases,
      .deadline_seconds = 0.3},
+    {.name = "missing_as_zeros",
+     .error = ErrorClass::kWeights,
+     .minimum = {.changes = 1},
+     .property = "loader"},
+    {.name = "bf16_as_f16",
+     .error = ErrorClass::kNumeric,
+     .minimum = {.changes = 0},
+     .property = "loader"},
+    {.name = "dies_on_truncation",
+     .error = ErrorClass::kCrash,
+     .minimum = {.changes = 1},
+     .property = "loader"},
+    {.name = "allocates_by_header",
+     .error = ErrorClass::kMemory,
+     .minimum = {.changes = 1},
+     .property = "loader"},
+    {.name = "refuses_extra_tensors",
+     .error = ErrorClass::kRejection,
+     .minimum = {.changes = 1},
+     .property = "loader"},
 };
 
 int Replays() {
@@ -181,6 +203,11 @@ class FaultyTest : public testing::TestWithParam<PlantedFault> {
   static void ExpectFewestSteps(const SessionCase& c) {
     EXPECT_EQ(c.sequences, GetParam().minimum.sequences);
     EXPECT_LE(c.steps.size(), static_cast<size_t>(GetParam().minimum.steps));
+  }
+
+  static void ExpectFewestChanges(const LoaderCase& c) {
+    EXPECT_EQ(c.mutations.size(), static_cast<size_t>(GetParam().minimum.changes));
+    EXPECT_EQ(c.ids.size(), static_cast<size_t>(GetParam().minimum.tokens));
   }
 
   static bool HasSmallestModel(const ModelSpec& spec) {
@@ -230,6 +257,9 @@ TEST_P(FaultyTest, IsFoundMinimisedKeptAndReplayed) {
       EXPECT_EQ(c.ids.size(), static_cast<size_t>(GetParam().minimum.tokens));
       EXPECT_LE(c.max_tokens, GetParam().minimum.steps);
       smallest_models += HasSmallestModel(c.model->spec);
+    } else if (&entry->value.subject() == &LoaderSubject()) {
+      ExpectFewestChanges(entry->value.As<LoaderCase>());
+      smallest_models += HasSmallestModel(entry->value.As<LoaderCase>().model.spec);
     } else {
       ExpectFewestTokensAndHeads(entry->value.As<ModelRunCase>());
       smallest_models += HasSmallestModel(entry->value.As<ModelRunCase>().model->spec);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "properties/subjects/generation.h"
+#include "properties/subjects/loader.h"
 #include "properties/subjects/model_run.h"
 #include "properties/subjects/sampler.h"
 #include "properties/subjects/session.h"
@@ -59,7 +60,7 @@ TEST_P(VisitorLaws, NamesOfFieldsAreUnique) {
 
 INSTANTIATE_TEST_SUITE_P(AllSubjects, VisitorLaws,
                          testing::Values(&ModelRunSubject(), &SamplerSubject(), &SessionSubject(),
-                                         &GenerationSubject(), &ToySubject()),
+                                         &GenerationSubject(), &LoaderSubject(), &ToySubject()),
                          [](const auto& info) { return std::string(info.param->name); });
 
 // Every law must be able to fail: one broken interpreter each.

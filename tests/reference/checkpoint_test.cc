@@ -140,8 +140,10 @@ TEST_F(CheckpointTest, BadTensorsAreNamed) {
   };
   EXPECT_THAT(ErrorAfter([&](auto* t) { head(t).name = "head"; }),
               AllOf(HasSubstr(folder_), HasSubstr("lm_head.weight is missing and tie_word")));
-  EXPECT_THAT(ErrorAfter([&](auto* t) { std::swap(head(t).shape[0], head(t).shape[1]); }),
-              HasSubstr("lm_head.weight has shape [12,30]; config.json wants [30,12]"));
+  EXPECT_THAT(
+      ErrorAfter([&](auto* t) { std::swap(head(t).shape[0], head(t).shape[1]); }),
+      HasSubstr(
+          "model.safetensors: tensor lm_head.weight has shape [12,30]; config.json wants [30,12]"));
   EXPECT_THAT(ErrorAfter([&](auto* t) { head(t).dtype = DType::kI32; }),
               HasSubstr("lm_head.weight has dtype I32; expected F32, BF16 or F16"));
   EXPECT_THAT(ErrorAfter([&](auto* t) { head(t).bytes.replace(0, 4, "\0\0\x80\x7f", 4); }),
@@ -175,7 +177,9 @@ TEST_F(CheckpointTest, BadIndexesAreNamed) {
   };
   EXPECT_THAT(with("{}"), HasSubstr("expected an object \"weight_map\""));
   EXPECT_THAT(with(R"({"weight_map": {"a": 3}})"), HasSubstr("weight_map of a holds 3"));
-  EXPECT_THAT(with(R"({"weight_map": {"a": "../x"}})"), HasSubstr("expected a file name"));
+  EXPECT_THAT(with(R"({"weight_map": {"a": "../x"}})"), HasSubstr("expected a file name inside"));
+  EXPECT_THAT(with(R"({"weight_map": {"a": "/x"}})"), HasSubstr("expected a file name inside"));
+  EXPECT_THAT(with(R"({"weight_map": {"a": "b/x"}})"), HasSubstr("expected a plain file name"));
   EXPECT_THAT(with(R"({"weight_map": {"a": "none"}})"), HasSubstr("none: No such file"));
   EXPECT_THAT(with(R"({"weight_map": {"a": "model-00001-of-00002.safetensors"}})"),
               HasSubstr("is missing"));
