@@ -58,10 +58,11 @@ class Executors {
 
 Row ReplayOne(const CaseFile& file, const Property& property, Executor& executor, int times,
               const std::vector<KnownIssue>& known) {
-  Row row{.path = file.path,
-          .property = std::string(property.name),
-          .engine = executor.engine_name(),
-          .labels = file.value.subject().labels(file.value)};
+  Row row;
+  row.path = file.path;
+  row.property = std::string(property.name);
+  row.engine = executor.engine_name();
+  row.labels = file.value.subject().labels(file.value);
   for (int i = 0; i < times; ++i) {
     Verdict verdict = RunCase(property, file.value, executor);
     if (i == 0) row.verdict = verdict;
@@ -163,8 +164,9 @@ PropertyReport& PropertyNamed(const std::string& name, std::vector<PropertyRepor
   for (PropertyReport& property : properties) {
     if (property.name == name) return property;
   }
-  properties.push_back({.name = name});
-  return properties.back();
+  PropertyReport& added = properties.emplace_back();
+  added.name = name;
+  return added;
 }
 
 // The rows in the form that smoke reports. One finding per row: each has its own case file.

@@ -202,14 +202,6 @@ absl::StatusOr<Message> AnswerLogits(const ReferenceModel& model, DType answers,
   return answer;
 }
 
-// -ln softmax(logits)[id], with the largest logit subtracted first.
-double NegativeLogLikelihood(absl::Span<const double> logits, int32_t id) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const double logit : logits) sum += std::exp(logit - largest);
-  return std::log(sum) + largest - logits[static_cast<size_t>(id)];
-}
-
 absl::StatusOr<Message> AnswerNll(const ReferenceModel& model, DType answers, const Json& request) {
   const absl::StatusOr<std::vector<int32_t>> ids = IdsField(request, model.spec());
   if (!ids.ok()) return ids.status();

@@ -132,7 +132,7 @@ ModelRunCase RunOf(const LoaderCase& c, const Reply& load) {
 }
 
 // Logits of the model that observation `load` holds.
-std::function<Message(Observations&)> LogitsAfter(size_t load, const Case& erased) {
+DerivedRequest LogitsAfter(size_t load, const Case& erased) {
   return [load, erased](Observations& seen) {
     const auto& c = erased.As<LoaderCase>();
     const Reply& meaning = seen[kExactLoad].ok() ? seen[kExactLoad] : seen[kEngineLoad];
@@ -159,11 +159,11 @@ std::vector<Run> Plan(const Case& erased) {
                            {.role = Role::kExact, .request = LoadRequest(), .files = files},
                            {.role = Role::kEngine, .derive = LogitsAfter(kEngineLoad, erased)},
                            {.role = Role::kExact, .derive = LogitsAfter(kExactLoad, erased)}};
-  AppendReferences(plan, std::make_shared<const ModelRecipe>(c.model), nullptr);
+  AppendReferences(plan, std::make_shared<const ModelRecipe>(c.model), {});
   for (size_t i = 0; i < kReferenceRuns; ++i) {
     Run& run = plan[kFirstReference + i];
     Run load{.role = run.role, .variant = run.variant, .request = LoadRequest(), .files = files};
-    load.request.head["nudge"] = run.model->weights.nudge;
+    load.request.head["nudge"] = run.nudge;
     run.model = nullptr;
     run.derive = LogitsAfter(kFirstReferenceLoad + i, erased);
     plan.push_back(std::move(load));

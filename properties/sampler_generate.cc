@@ -25,7 +25,7 @@ size_t FirstRun(int block) {
 }
 
 Message GenerateMessage(const SamplerCase& c, uint64_t seed) {
-  const GenerationCase& generation = c.generations[0];
+  const SampledGeneration& generation = c.generations[0];
   const SamplingParameters p = NarrowParameters(c.parameters);
   Message request;
   request.head = {{"op", "generate"},
@@ -50,7 +50,7 @@ Message GenerateMessage(const SamplerCase& c, uint64_t seed) {
 // Prompts and produced tokens as sequences: one prefill of the prompt, then steps, as generation
 // does.
 ModelRunCase ForcedRun(const SamplerCase& c, int block, Observations& observations) {
-  const GenerationCase& generation = c.generations[0];
+  const SampledGeneration& generation = c.generations[0];
   ModelRunCase run{.model = std::make_shared<const ModelRecipe>(generation.model),
                    .path = ModelPath::kSession,
                    .sequences = {}};
@@ -71,7 +71,7 @@ ModelRunCase ForcedRun(const SamplerCase& c, int block, Observations& observatio
 std::optional<Verdict> ReadAnswers(const SamplerCase& c, const std::string& stage, int block,
                                    Observations& observations, std::vector<Generated>& answers,
                                    const SamplingOrder*& order) {
-  const GenerationCase& generation = c.generations[0];
+  const SampledGeneration& generation = c.generations[0];
   for (int i = 0; i < GenerationsOf(block); ++i) {
     const Reply& reply = observations[FirstRun(block) + i];
     if (!reply.ok()) return EngineFailure(*reply.failure, stage);
@@ -123,7 +123,7 @@ class Laws {
   std::map<std::vector<int32_t>, int> index_;
 };
 
-absl::Status AddDraws(const GenerationCase& generation, const Generated& generated,
+absl::Status AddDraws(const SampledGeneration& generation, const Generated& generated,
                       const SequenceLogits& rows, Laws& laws, DrawnBlock& drawn) {
   std::vector<int32_t> prefix = generation.prompt;
   for (const int32_t token : DrawsOf(generated, generation.model.spec)) {
@@ -172,7 +172,7 @@ std::vector<Run> PlanGenerations(const Case& erased, int blocks) {
 
 std::optional<Verdict> ReadGenerations(const SamplerCase& c, const std::string& stage, int block,
                                        Observations& observations, DrawnBlock& drawn) {
-  const GenerationCase& generation = c.generations[0];
+  const SampledGeneration& generation = c.generations[0];
   if (generation.tokens == 0) {
     return MakeVerdict(VerdictKind::kUnsupported, stage, ErrorClass::kNone,
                        "the prompt fills its context, there is no room to generate");

@@ -18,7 +18,9 @@ namespace {
 
 // The rows of `answer` at positions that `other` answers too.
 LogitsAnswer SharedRows(const LogitsAnswer& answer, const LogitsAnswer& other) {
-  LogitsAnswer shared{.sequences = {}, .dtype = answer.dtype, .path_ran = answer.path_ran};
+  LogitsAnswer shared;
+  shared.dtype = answer.dtype;
+  shared.path_ran = answer.path_ran;
   for (size_t s = 0; s < answer.sequences.size(); ++s) {
     const SequenceLogits& from = answer.sequences[s];
     const std::vector<int>& wanted = other.sequences[s].positions;
@@ -171,7 +173,8 @@ double NllRounding(int vocab, double largest) {
 
 // Positions 0..count-1 of the first sequence, none of the others.
 LogitsAnswer FirstRows(const LogitsAnswer& exact, size_t count) {
-  LogitsAnswer rows{.sequences = exact.sequences};
+  LogitsAnswer rows;
+  rows.sequences = exact.sequences;
   for (SequenceLogits& sequence : rows.sequences) {
     sequence.positions.resize(&sequence == &rows.sequences.front() ? count : 0);
     sequence.values.resize(sequence.positions.size() * static_cast<size_t>(sequence.vocab));

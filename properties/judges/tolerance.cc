@@ -92,6 +92,10 @@ namespace {
 constexpr int kPerturbedVariants = 3;
 constexpr int kNudges = 12;
 static_assert(kReferenceRuns == 1 + kPerturbedVariants * (1 + kNudges));
+
+// A null head: most of these runs are never looked at, and an empty object would be allocated.
+Message UnusedRequest() { return {.head = nullptr, .tensors = {}}; }
+
 }  // namespace
 
 void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
@@ -101,26 +105,24 @@ void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelR
       !mixture ? wanted : DerivedRequest([wanted, model](Observations& observations) {
         return WithRouter(wanted(observations), model->spec);
       });
-  // A null head: most of these runs are never looked at, and an empty object would be allocated.
-  const Message derived{.head = nullptr, .tensors = {}};
   plan.reserve(plan.size() + kReferenceRuns);
   plan.push_back({.role = Role::kTorch,
                   .variant = static_cast<int>(TorchPrecision::kFp32),
                   .model = model,
-                  .request = derived,
+                  .request = UnusedRequest(),
                   .derive = derive});
   AppendPerturbed(plan, model, derive);
 }
 
 void AppendPerturbed(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
-                     const std::function<Message(Observations&)>& derive) {
+                     const DerivedRequest& derive) {
   for (int nudge = 0; nudge <= kNudges; ++nudge) {
     for (int variant = 1; variant <= kPerturbedVariants; ++variant) {
       plan.push_back({.role = Role::kPerturbed,
                       .variant = variant,
                       .model = model,
                       .nudge = nudge,
-                      .request = derived,
+                      .request = UnusedRequest(),
                       .derive = derive});
     }
   }

@@ -46,7 +46,7 @@ inline ReferenceRun LibtorchFrom(size_t first) { return {first, "torch:fp32"}; }
 // `--references all` would run it on each of them.
 inline constexpr size_t kPerturbedRuns = kReferenceRuns - 1;
 void AppendPerturbed(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
-                     const std::function<Message(Observations&)>& derive);
+                     const DerivedRequest& derive);
 std::vector<ReferenceRun> PerturbedFrom(size_t first);
 
 BucketKey BucketOf(const ModelRunCase& c, ModelPath path);

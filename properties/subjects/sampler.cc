@@ -100,7 +100,7 @@ void VisitIds(FieldVisitor& v, std::string_view name, int vocab, const ListRange
   });
 }
 
-void VisitGeneration(FieldVisitor& v, const Limits& limits, GenerationCase& generation) {
+void VisitGeneration(FieldVisitor& v, const Limits& limits, SampledGeneration& generation) {
   v.Shared("model", [&] { VisitModelRecipe(v, limits, generation.model); });
   const ModelSpec& spec = generation.model.spec;
   // Every generation runs the prompt again.
@@ -127,9 +127,10 @@ static void Visit(FieldVisitor& v, const Limits& limits, SamplerCase& c) {
          .phase = ShrinkPhase::kSteps});
   v.Group("logits", [&] { VisitLogits(v, limits, c.logits); });
   const size_t generations = c.mode == SamplerMode::kGenerate ? 1 : 0;
-  v.List(
-      "generations", c.generations, {.min = generations, .max = generations},
-      [&](FieldVisitor& e, GenerationCase& generation) { VisitGeneration(e, limits, generation); });
+  v.List("generations", c.generations, {.min = generations, .max = generations},
+         [&](FieldVisitor& e, SampledGeneration& generation) {
+           VisitGeneration(e, limits, generation);
+         });
   const int vocab = generations == 1 ? c.generations[0].model.spec.vocab : c.logits.vocab;
   VisitParameters(v, vocab, c.parameters);
   VisitIds(v, "history", vocab, {.min = 0, .max = 64, .typical = 8, .repeats = true}, c.history);

@@ -46,11 +46,11 @@ struct LogitBias {
 };
 
 // Of mode kGenerate, where the engine's own logits take the place of the recipe's.
-struct GenerationCase {
+struct SampledGeneration {
   ModelRecipe model;
   std::vector<int32_t> prompt;
   int tokens = 0;  // of each generation; 0 when the prompt fills the context
-  bool operator==(const GenerationCase&) const = default;
+  bool operator==(const SampledGeneration&) const = default;
 };
 
 struct SamplerCase {
@@ -61,9 +61,9 @@ struct SamplerCase {
   int draws = 1;      // of the first block
   LogitRecipe logits;
   SamplingParameters parameters;
-  std::vector<int32_t> history;             // before the first draw
-  std::vector<LogitBias> bias;              // where the engine serves it
-  std::vector<GenerationCase> generations;  // one in mode kGenerate, otherwise none
+  std::vector<int32_t> history;                // before the first draw
+  std::vector<LogitBias> bias;                 // where the engine serves it
+  std::vector<SampledGeneration> generations;  // one in mode kGenerate, otherwise none
   bool operator==(const SamplerCase&) const = default;
 };
 
