@@ -42,11 +42,15 @@ class FaultyEngine : public Engine {
     absl::StatusOr<Model> model = path.ok() ? ReadCheckpoint(*path) : path.status();
     if (!model.ok()) return inner_->Call(request);
     Reply reply;
-    if (fault_.edit_model == nullptr) {
+    if (fault_.edit_model == nullptr && fault_.edit_load == nullptr) {
       reply = inner_->Call(request);
     } else {
-      fault_.edit_model(*model);
-      reply = inner_->Call(EditedLoad(request, *model));
+      Json options = request.head.value("options", Json::object());
+      if (fault_.edit_model != nullptr) fault_.edit_model(*model);
+      if (fault_.edit_load != nullptr) fault_.edit_load(*model, options);
+      Message edited = EditedLoad(request, *model);
+      edited.head["options"] = std::move(options);
+      reply = inner_->Call(edited);
     }
     if (reply.ok()) specs_[reply.message.head["model"].get<std::string>()] = model->spec;
     return reply;
@@ -73,9 +77,9 @@ class FaultyEngine : public Engine {
 
 std::vector<Fault> AllFaults() {
   std::vector<Fault> all;
-  for (const auto& faults :
-       {ModelFaults(), LogitsFaults(), ProcessFaults(), GenerateFaults(), SessionFaults(),
-        SamplerFaults(), ProbeFaults(), StateFaults(), LoadFaults()}) {
+  for (const auto& faults : {ModelFaults(), LogitsFaults(), ProcessFaults(), GenerateFaults(),
+                             SessionFaults(), SamplerFaults(), ProbeFaults(), StateFaults(),
+                             LoadFaults(), FormatFaults(), AdapterFaults()}) {
     all.insert(all.end(), faults.begin(), faults.end());
   }
   return all;

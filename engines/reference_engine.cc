@@ -10,8 +10,10 @@
 #include "engines/reference_ops.h"
 #include "engines/request_fields.h"
 #include "engines/sampler_ops.h"
+#include "reference/adapter.h"
 #include "reference/checkpoint.h"
 #include "reference/nudge.h"
+#include "reference/quantisation/weight_format.h"
 #include "reference/weights.h"
 
 namespace crosscheck {
@@ -98,16 +100,22 @@ class ReferenceEngineImpl : public ReferenceEngine {
   }
 
   absl::StatusOr<std::string> LoadModel(std::shared_ptr<const Model> model) override {
-    absl::StatusOr<std::unique_ptr<ReferenceModel>> loaded = factory_(std::move(model));
+    absl::StatusOr<std::unique_ptr<ReferenceModel>> loaded = factory_(model);
     if (!loaded.ok()) return loaded.status();
     std::string id = absl::StrCat("m", next_model_++);
-    models_[id] = *std::move(loaded);
+    models_[id] = {*std::move(loaded), std::move(model), nullptr};
     return id;
   }
 
   void UnloadModel(const std::string& id) override { models_.erase(id); }
 
  private:
+  struct Loaded {
+    std::unique_ptr<ReferenceModel> reference;
+    std::shared_ptr<const Model> model;
+    std::unique_ptr<ReferenceModel> unadapted;  // the same without its adapter, once asked for
+  };
+
   absl::StatusOr<Message> Answer(const Message& request) {
     const absl::StatusOr<std::string> op = StringField(request.head, "op");
     if (!op.ok()) return op.status();
@@ -135,11 +143,7 @@ class ReferenceEngineImpl : public ReferenceEngine {
     if (model == models_.end()) {
       return absl::InvalidArgumentError(absl::StrCat("no model \"", *id, "\""));
     }
-    if (op == "generate") {
-      return OnSampler(
-          [&] { return AnswerGenerate(*model->second, *sampler_, answers_, request); });
-    }
-    if (known != nullptr) return known->answer(*model->second, answers_, request);
+    if (known != nullptr || op == "generate") return AnswerWith(model->second, known, request);
     models_.erase(model);
     return Message();
   }
@@ -153,6 +157,47 @@ class ReferenceEngineImpl : public ReferenceEngine {
       sampler_ = *std::move(sampler);
     }
     return answer();
+  }
+
+  // The model of a request: without its adapter when the request does not use it.
+  absl::StatusOr<const ReferenceModel*> Select(Loaded& loaded, bool unused) {
+    if (!unused || loaded.model->updates.empty()) return loaded.reference.get();
+    if (loaded.unadapted == nullptr) {
+      auto plain = std::make_shared<Model>(*loaded.model);
+      plain->updates.clear();
+      auto made = factory_(std::move(plain));
+      if (!made.ok()) return made.status();
+      loaded.unadapted = *std::move(made);
+    }
+    return loaded.unadapted.get();
+  }
+
+  // `op` null: generate. An answer from weights of another format than the checkpoint's, or with an
+  // adapter, says so.
+  absl::StatusOr<Message> AnswerWith(Loaded& loaded, const ReferenceOp* op, const Json& request) {
+    const absl::StatusOr<bool> unused = AdapterUnused(request);
+    if (!unused.ok()) return unused.status();
+    const absl::StatusOr<const ReferenceModel*> reference = Select(loaded, *unused);
+    if (!reference.ok()) return reference.status();
+    absl::StatusOr<Message> answer =
+        op != nullptr
+            ? op->answer(**reference, answers_, request)
+            : OnSampler([&] { return AnswerGenerate(**reference, *sampler_, answers_, request); });
+    if (!answer.ok()) return answer;
+    const Model& model = *loaded.model;
+    if (model.format != WeightFormat::kF32) answer->head["format"] = FormatName(model.format);
+    if (!model.updates.empty() && !*unused) {
+      answer->head["counters"]["adapter"] = model.updates.size();
+    }
+    return answer;
+  }
+
+  // Requests name no adapter; "adapter": false leaves the loaded one out.
+  static absl::StatusOr<bool> AdapterUnused(const Json& request) {
+    const Json* field = FindField(request, "adapter");
+    if (field == nullptr || field->is_null()) return false;
+    if (!field->is_boolean()) return absl::InvalidArgumentError("adapter: expected true or false");
+    return !field->get<bool>();
   }
 
   // Runs a model of a few weights, so that a lazily loaded implementation pays its start here and
@@ -174,23 +219,24 @@ class ReferenceEngineImpl : public ReferenceEngine {
     }
     if (absl::Status status = Probe(); !status.ok()) return status;
     Message answer;
-    answer.head = {{"protocol", 1},
-                   {"name", name_},
-                   {"version", "1"},
-                   {"build", __VERSION__},
-                   {"extensions", {"core", "model/1", "session/1", "generate/1", "sampler/1"}},
-                   {"environment", {{"threads", 1}}},
-                   {"limits",
-                    {{"masks", true},
-                     {"batched", false},
-                     {"chunked_prefill", true},
-                     {"logit_bias", true},
-                     {"storage", {"F32", "BF16", "F16"}},
-                     {"families", kFamilyNames}}}};
+    answer.head = {
+        {"protocol", 1},
+        {"name", name_},
+        {"version", "1"},
+        {"build", __VERSION__},
+        {"extensions", {"core", "model/1", "session/1", "generate/1", "sampler/1", "lora/1"}},
+        {"environment", {{"threads", 1}}},
+        {"limits",
+         {{"masks", true},
+          {"batched", false},
+          {"chunked_prefill", true},
+          {"logit_bias", true},
+          {"storage", {"F32", "BF16", "F16"}},
+          {"families", kFamilyNames}}}};
     return answer;
   }
 
-  // One dtype, one thread, one file format; everything else is named as unsupported.
+  // One dtype and one thread; everything else is named as unsupported.
   absl::Status CheckOptions(const Json& request) const {
     if (FindField(request, "options") == nullptr) return absl::OkStatus();
     const absl::StatusOr<const Json*> options = ObjectField(request, "options");
@@ -201,7 +247,7 @@ class ReferenceEngineImpl : public ReferenceEngine {
       }
       const bool neutral = value.is_null() || (key == "threads" && value == 1) ||
                            (key == "dtype" && (value == "f32" || value == DTypeName()));
-      const bool known = key == "dtype" || key == "threads" || key == "format" || key == "adapter";
+      const bool known = key == "dtype" || key == "threads";
       if (known && !neutral) {
         return absl::UnimplementedError(absl::StrCat("option ", key, " = ", value.dump()));
       }
@@ -209,23 +255,54 @@ class ReferenceEngineImpl : public ReferenceEngine {
     return absl::OkStatus();
   }
 
+  static std::string FormatName(WeightFormat format) {
+    return std::string(kWeightFormatNames[static_cast<size_t>(format)]);
+  }
+
+  static absl::Status Adapt(const Json& request, Model& model) {
+    if (FindField(request, "options") == nullptr) return absl::OkStatus();
+    const Json* option = FindField(request["options"], "adapter");
+    if (option == nullptr || option->is_null()) return absl::OkStatus();
+    if (!option->is_string())
+      return absl::InvalidArgumentError("option adapter: expected a folder");
+    auto updates = ReadAdapter(model.spec, option->get_ref<const std::string&>());
+    if (!updates.ok()) return Refused(updates.status());
+    model.updates = *std::move(updates);
+    return absl::OkStatus();
+  }
+
+  static absl::StatusOr<WeightFormat> FormatOption(const Json& request) {
+    if (FindField(request, "options") == nullptr) return WeightFormat::kF32;
+    const Json* option = FindField(request["options"], "format");
+    if (option == nullptr || option->is_null()) return WeightFormat::kF32;
+    if (!option->is_string()) return absl::InvalidArgumentError("option format: expected a string");
+    const auto format = FindWeightFormat(option->get_ref<const std::string&>());
+    if (format) return *format;
+    return absl::UnimplementedError(absl::StrCat("option format = ", option->dump()));
+  }
+
   std::string DTypeName() const { return answers_ == DType::kF64 ? "f64" : "f32"; }
 
   absl::StatusOr<Message> Load(const Message& request) {
     if (absl::Status status = CheckOptions(request.head); !status.ok()) return status;
+    const absl::StatusOr<WeightFormat> format = FormatOption(request.head);
+    if (!format.ok()) return format.status();
     absl::StatusOr<Model> model = ReadModel(request);
     if (!model.ok()) return model.status();
+    if (absl::Status served = ServeAs(*format, *model); !served.ok()) return Refused(served);
+    if (absl::Status adapted = Adapt(request.head, *model); !adapted.ok()) return adapted;
     const ModelSpec spec = model->spec;
     const absl::StatusOr<std::string> id =
         LoadModel(std::make_shared<const Model>(*std::move(model)));
     if (!id.ok()) return id.status();
     Message answer;
-    answer.head = {{"model", *id},
-                   {"vocab", spec.vocab},
-                   {"context", spec.max_positions},
-                   {"layers", spec.layers.size()},
-                   {"paths", {"prompt", "readout", "session"}},
-                   {"echo", {{"dtype", DTypeName()}, {"threads", 1}}}};
+    answer.head = {
+        {"model", *id},
+        {"vocab", spec.vocab},
+        {"context", spec.max_positions},
+        {"layers", spec.layers.size()},
+        {"paths", {"prompt", "readout", "session"}},
+        {"echo", {{"dtype", DTypeName()}, {"threads", 1}, {"format", FormatName(*format)}}}};
     return answer;
   }
 
@@ -234,7 +311,7 @@ class ReferenceEngineImpl : public ReferenceEngine {
   const SamplerFactory sampler_factory_;
   std::unique_ptr<ReferenceSampler> sampler_;
   const DType answers_;
-  std::map<std::string, std::unique_ptr<ReferenceModel>> models_;
+  std::map<std::string, Loaded> models_;
   int64_t next_model_ = 1;
 };
 

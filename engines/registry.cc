@@ -102,8 +102,8 @@ std::string BuildHint(const std::string& family) {
 
 std::vector<EngineInfo> References() {
   std::vector<EngineInfo> engines;
-  const std::vector<std::string> extensions = {"core", "model/1", "session/1", "generate/1",
-                                               "sampler/1"};
+  const std::vector<std::string> extensions = {"core",       "model/1",   "session/1",
+                                               "generate/1", "sampler/1", "lora/1"};
   const auto add = [&](const std::string& family, const auto& variants) {
     engines.push_back({family, "1", extensions, true, ""});
     for (size_t i = 1; i < std::size(variants); ++i) {
@@ -191,8 +191,8 @@ absl::StatusOr<EngineName> ParseEngineName(std::string_view text) {
 
 std::vector<EngineInfo> ListEngines() {
   std::vector<EngineInfo> engines;
-  const std::vector<std::string> extensions = {"core", "model/1", "session/1", "generate/1",
-                                               "sampler/1"};
+  const std::vector<std::string> extensions = {"core",       "model/1",   "session/1",
+                                               "generate/1", "sampler/1", "lora/1"};
   for (const LibraryFamily& family : LibraryFamilies()) {
     const bool available = !FindLibrary(LibraryFile(family, "")).empty();
     engines.push_back({family.name, family.version, extensions, available,

@@ -11,6 +11,7 @@
 #include "engines/reference_engine.h"
 #include "engines/registry.h"
 #include "engines/scratch_folder.h"
+#include "reference/adapter.h"
 #include "reference/checkpoint.h"
 
 namespace crosscheck {
@@ -201,15 +202,44 @@ class RunExecutor : public Executor {
     }
   }
 
+  // The checkpoint, before the engine serves it in another way.
+  static Model AsStored(const LoadedModel& model) {
+    // A merged adapter is part of the checkpoint.
+    const Serving& serving = model.recipe->serving;
+    if (serving.merged || serving == Serving{}) return *model.weights;
+    ModelRecipe stored = *model.recipe;
+    stored.serving = {};
+    return GenerateModel(stored);
+  }
+
+  static std::string AdapterFolder(const LoadedModel& model) {
+    return absl::StrCat(model.folder, "/adapter");
+  }
+
+  static absl::Status WriteFiles(const LoadedModel& model) {
+    absl::Status written = WriteCheckpoint(AsStored(model), model.folder);
+    if (!written.ok() || model.weights->updates.empty()) return written;
+    return WriteAdapter(model.weights->updates, AdapterFolder(model));
+  }
+
+  static Json LoadRequest(const LoadedModel& model) {
+    Json request = {{"op", "load"}, {"path", model.folder}};
+    const Serving& serving = model.recipe->serving;
+    if (serving.format != WeightFormat::kF32) {
+      request["options"]["format"] = kWeightFormatNames[static_cast<size_t>(serving.format)];
+    }
+    if (!model.weights->updates.empty()) request["options"]["adapter"] = AdapterFolder(model);
+    return request;
+  }
+
   std::optional<Failure> LoadInEngine(LoadedModel& model) {
     {
       StageTimer timer(seconds_.write_model);
-      absl::Status written = WriteCheckpoint(*model.weights, model.folder);
+      absl::Status written = WriteFiles(model);
       if (!written.ok())
         return FailedReply(FailureKind::kBadRequest, std::string(written.message())).failure;
     }
-    Reply reply =
-        CallEngine(MakeRequest({{"op", "load"}, {"path", model.folder}}), seconds_.engine_load);
+    Reply reply = CallEngine(MakeRequest(LoadRequest(model)), seconds_.engine_load);
     if (!reply.ok()) return std::move(reply.failure);
     const auto id = reply.message.head.find("model");
     if (id == reply.message.head.end() || !id->is_string() ||

@@ -7,6 +7,8 @@
 // position depends on an earlier agreement at all, the whole sequence is judged to its end whether
 // or not the engine diverged, and after a divergence the engine is judged on the history that it
 // really has in its cache, which forcing the reference's token would replace.
+#include "properties/greedy_prefix.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -81,31 +83,6 @@ ModelRunCase ForcedCase(const ModelRunCase& c, const std::vector<SequenceCase>& 
     }
   }
   return forced;
-}
-
-std::vector<Run> Plan(const Case& erased) {
-  const auto& c = erased.As<ModelRunCase>();
-  std::vector<SequenceCase> prompts = Prompts(c);
-  std::vector<Run> plan;
-  plan.reserve(prompts.size() + 2 + kReferenceRuns);
-  for (const SequenceCase& prompt : prompts) {
-    plan.push_back({.role = Role::kEngine, .model = c.model, .request = GenerateRequest(prompt)});
-  }
-  if (plan.empty()) return plan;
-  using Request = Message (*)(const ModelRunCase& forced);
-  auto derive = [erased](Request request) {
-    return [erased, request](Observations& seen) {
-      const auto& run = erased.As<ModelRunCase>();
-      return request(ForcedCase(run, Prompts(run), seen));
-    };
-  };
-  auto session =
-      derive([](const ModelRunCase& forced) { return LogitsRequest(forced, ModelPath::kSession); });
-  plan.push_back(
-      {.role = Role::kExact, .model = c.model, .request = {}, .derive = derive(ExactRequest)});
-  AppendReferences(plan, c.model, session);
-  plan.push_back({.role = Role::kEngine, .model = c.model, .request = {}, .derive = session});
-  return plan;
 }
 
 // The answers of the engine, or what is wrong with them.
@@ -232,8 +209,30 @@ std::vector<Decision> DecisionsOf(const JudgedRows& rows, const std::vector<Deci
   return kept;
 }
 
-Verdict Judge(const Case& erased, Observations& observations) {
-  const auto& c = erased.As<ModelRunCase>();
+}  // namespace
+
+std::vector<Run> PlanGreedy(const std::shared_ptr<const ModelRunCase>& c) {
+  std::vector<SequenceCase> prompts = Prompts(*c);
+  std::vector<Run> plan;
+  plan.reserve(prompts.size() + 2 + kReferenceRuns);
+  for (const SequenceCase& prompt : prompts) {
+    plan.push_back({.role = Role::kEngine, .model = c->model, .request = GenerateRequest(prompt)});
+  }
+  if (plan.empty()) return plan;
+  using Request = Message (*)(const ModelRunCase& forced);
+  auto derive = [c](Request request) {
+    return [c, request](Observations& seen) { return request(ForcedCase(*c, Prompts(*c), seen)); };
+  };
+  auto session =
+      derive([](const ModelRunCase& forced) { return LogitsRequest(forced, ModelPath::kSession); });
+  plan.push_back(
+      {.role = Role::kExact, .model = c->model, .request = {}, .derive = derive(ExactRequest)});
+  AppendReferences(plan, c->model, session);
+  plan.push_back({.role = Role::kEngine, .model = c->model, .request = {}, .derive = session});
+  return plan;
+}
+
+Verdict JudgeGreedy(const ModelRunCase& c, Observations& observations) {
   std::vector<SequenceCase> prompts = Prompts(c);
   if (prompts.empty()) {
     return MakeVerdict(VerdictKind::kUnsupported, kStage, ErrorClass::kNone,
@@ -263,7 +262,13 @@ Verdict Judge(const Case& erased, Observations& observations) {
       });
 }
 
-}  // namespace
+static std::vector<Run> Plan(const Case& erased) {
+  return PlanGreedy(std::make_shared<const ModelRunCase>(erased.As<ModelRunCase>()));
+}
+
+static Verdict Judge(const Case& erased, Observations& observations) {
+  return JudgeGreedy(erased.As<ModelRunCase>(), observations);
+}
 
 const Property& PropertyNamed_greedy_prefix() {
   static const Property property = {.name = "greedy_prefix",

@@ -5,17 +5,19 @@
 
 #include "properties/subjects/generation.h"
 #include "properties/subjects/loader.h"
+#include "properties/subjects/lora.h"
 #include "properties/subjects/model_run.h"
 #include "properties/subjects/sampler.h"
 #include "properties/subjects/session.h"
+#include "properties/subjects/weight_format.h"
 
 namespace crosscheck {
 namespace {
 
 std::vector<const Subject*>& MutableSubjects() {
-  static std::vector<const Subject*> subjects = {&ModelRunSubject(), &SessionSubject(),
-                                                 &GenerationSubject(), &SamplerSubject(),
-                                                 &LoaderSubject()};
+  static std::vector<const Subject*> subjects = {
+      &ModelRunSubject(), &SessionSubject(),      &GenerationSubject(), &SamplerSubject(),
+      &LoaderSubject(),   &WeightFormatSubject(), &LoraSubject()};
   return subjects;
 }
 

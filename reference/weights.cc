@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "reference/nudge.h"
+#include "reference/quantisation/weight_format.h"
 
 namespace crosscheck {
 namespace {
@@ -224,8 +225,9 @@ DType StorageOf(TensorRole role, DType storage) {
 }
 
 absl::Span<const float> Model::Get(std::string_view name) const {
-  const bool head = name == "lm_head.weight";
-  if (head && spec.tied) name = "embed_tokens.weight";
+  const bool is_head = name == "lm_head.weight";
+  if (is_head && !head.empty()) return head;
+  if (is_head && spec.tied) name = "embed_tokens.weight";
   const std::string_view prefix = TraitsOf(spec.family).prefix;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const std::string_view full = tensors[i].name;
@@ -238,6 +240,18 @@ absl::Span<const float> Model::Get(std::string_view name) const {
   std::abort();
 }
 
+Projection Model::GetProjection(std::string_view name) const {
+  Projection projection{.values = Get(name), .activations = activations, .update = nullptr};
+  for (const LowRankUpdate& update : updates) {
+    const std::string_view full = update.name;
+    const std::string_view prefix = TraitsOf(spec.family).prefix;
+    if (full.starts_with(prefix) && full.substr(prefix.size()) == name) {
+      projection.update = &update;
+    }
+  }
+  return projection;
+}
+
 // Zeros stay zero. The bits of finite floats of one sign are in the order of their magnitudes.
 static void Nudge(uint64_t key, std::vector<float>& values) {
   for (float& value : values) {
@@ -248,12 +262,41 @@ static void Nudge(uint64_t key, std::vector<float>& values) {
   }
 }
 
+// The checkpoint of a merged adapter is float32 whatever the storage of the weights was.
+static void Merge(Model& model) {
+  model.storage = DType::kF32;
+  for (const LowRankUpdate& update : model.updates) {
+    for (size_t i = 0; i < model.tensors.size(); ++i) {
+      if (model.tensors[i].name != update.name) continue;
+      for (size_t at = 0; at < model.values[i].size(); ++at) {
+        const auto row = static_cast<int64_t>(at) / update.in;
+        const auto column = static_cast<int64_t>(at) % update.in;
+        float& weight = model.values[i][at];
+        weight = static_cast<float>(weight + update.At(row, column));
+      }
+    }
+  }
+  model.updates.clear();
+}
+
 Model GenerateModel(const ModelRecipe& recipe) {
-  Model model{recipe.spec, recipe.weights.storage, Tensors(recipe.spec), {}};
+  Model model;
+  model.spec = recipe.spec;
+  model.storage = recipe.weights.storage;
+  model.tensors = Tensors(recipe.spec);
   model.values.reserve(model.tensors.size());
   for (const TensorInfo& info : model.tensors) {
     model.values.push_back(TensorGenerator(recipe, info).Generate());
   }
+  if (absl::Status served = ServeAs(recipe.serving.format, model); !served.ok()) {
+    std::fprintf(stderr, "crosscheck: %s\n", served.ToString().c_str());
+    std::abort();
+  }
+  if (recipe.serving.adapter.rank > 0) {
+    model.updates = GenerateAdapter(recipe.spec, recipe.serving.adapter);
+    if (recipe.serving.merged) Merge(model);
+  }
+  // After decoding: a nudge stands for rounding and must not change what a format loses.
   NudgeWeights(recipe.weights.nudge, model);
   ApplyTransform(recipe.transform, model);
   return model;
@@ -264,6 +307,7 @@ void NudgeWeights(int nudge, Model& model) {
   for (size_t i = 0; i < model.tensors.size(); ++i) {
     Nudge(MixBits(nudge) ^ HashName(model.tensors[i].name), model.values[i]);
   }
+  Nudge(MixBits(nudge) ^ HashName("lm_head.weight"), model.head);
 }
 
 // The finaliser of SplitMix64 (Steele, Lea and Flood 2014) after one step of its counter.

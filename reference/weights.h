@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "reference/adapter.h"
 #include "reference/model_spec.h"
 #include "reference/model_transform.h"
 #include "reference/tensor.h"
@@ -41,26 +42,60 @@ struct WeightRecipe {
   bool operator==(const WeightRecipe&) const = default;
 };
 
+// The format in which an engine holds the weights (reference/quantisation/weight_format.h).
+enum class WeightFormat { kF32, kF16, kInt8, kQ80 };
+inline constexpr std::string_view kWeightFormatNames[] = {"f32", "f16", "int8", "q8_0"};
+
+// How an engine is asked to serve a checkpoint. Part of the recipe of a Run, never of a case: the
+// engine gets the checkpoint as it is and load options, references get a Model with what follows.
+struct Serving {
+  WeightFormat format = WeightFormat::kF32;
+  AdapterRecipe adapter = {};
+  bool merged = false;  // the adapter is added to the weights of the checkpoint, rounded to float32
+  bool operator==(const Serving&) const = default;
+};
+
 // What a case holds: enough to make the same model anywhere.
 struct ModelRecipe {
   ModelSpec spec;
   WeightRecipe weights;
   ModelTransform transform = {};  // never part of a case
+  Serving serving = {};
   bool operator==(const ModelRecipe&) const = default;
+};
+
+// What a projection and the head take as input: kInt8 rounds every input vector x to codes
+// q = round(x / s), halves away from zero, with s = max|x| / 127, and multiplies with q * s.
+enum class Activations { kFloat, kInt8 };
+
+// A matrix [out, in] and how it is multiplied with.
+struct Projection {
+  absl::Span<const float> values;
+  Activations activations = Activations::kFloat;
+  const LowRankUpdate* update = nullptr;  // added to the matrix; null: none
 };
 
 struct Model {
   ModelSpec spec;
   DType storage = DType::kF32;
-  std::vector<TensorInfo> tensors;         // = Tensors(spec)
-  std::vector<std::vector<float>> values;  // values[i] belongs to tensors[i], row-major
+  std::vector<TensorInfo> tensors;           // = Tensors(spec)
+  std::vector<std::vector<float>> values;    // values[i] belongs to tensors[i], row-major
+  WeightFormat format = WeightFormat::kF32;  // that `values` were decoded from
+  Activations activations = Activations::kFloat;
+  // Not empty: the head of a tied model, where its format is not that of the embedding.
+  std::vector<float> head = {};
+  std::vector<LowRankUpdate> updates = {};  // an adapter that is applied beside the weights
 
   // Values by checkpoint name without the prefix, e.g. "layers.0.mlp.up_proj.weight",
   // "embed_tokens.weight", "lm_head.weight" (the embedding when tied). A name that does not exist
   // is a harness bug and aborts.
   absl::Span<const float> Get(std::string_view name) const;
+  // A matrix that activations are multiplied with: a projection or the head.
+  Projection GetProjection(std::string_view name) const;
 };
 
+// The model as `recipe.serving` has it; a format that cannot hold the spec is a harness bug and
+// aborts.
 Model GenerateModel(const ModelRecipe& recipe);
 
 // The dtype in which a checkpoint of this storage holds a tensor: A_log and the gated norm stay

@@ -23,6 +23,8 @@ struct Fault {
                   const ModelSpec& spec);      // null: not touched
   void (*edit_model)(Model& model) = nullptr;  // null: not touched
   std::string_view op = "logits";              // which `answer` replaces; "": every op on a model
+  // As edit_model, with the options of the `load`, which it may change.
+  void (*edit_load)(Model& model, Json& options) = nullptr;
 };
 
 // The faults of one file, static lifetime.
@@ -35,6 +37,8 @@ absl::Span<const Fault> SamplerFaults();   // edit `draw`, `invert` and the samp
 absl::Span<const Fault> ProbeFaults();     // edit answers of `hidden` and `nll`
 absl::Span<const Fault> StateFaults();     // remember earlier requests
 absl::Span<const Fault> LoadFaults();      // misread files
+absl::Span<const Fault> FormatFaults();    // edit the weights at `load` in another format
+absl::Span<const Fault> AdapterFaults();   // adapters at `load` and in requests
 std::vector<Fault> AllFaults();
 
 inline std::vector<int64_t> Ids(const Json& sequence) {

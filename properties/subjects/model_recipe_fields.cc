@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 
@@ -51,7 +52,16 @@ void VisitFamily(FieldVisitor& v, uint32_t families, ModelSpec& spec) {
   }
 }
 
-void VisitAttention(FieldVisitor& v, const Limits& limits, ModelSpec& spec) {
+// The step of a dimension of which `copies` lie side by side in rows of whole blocks.
+int StepOf(int input_step, int copies) { return input_step / std::gcd(input_step, copies); }
+
+// Room for rows of more than one block, also where the limits hold fewer.
+int64_t Widest(int64_t limit, int largest_step) {
+  return largest_step == 1 ? limit : std::max<int64_t>(limit, int64_t{3} * largest_step);
+}
+
+void VisitAttention(FieldVisitor& v, const Limits& limits, const RecipeRange& range,
+                    ModelSpec& spec) {
   v.Int("kv_heads", spec.kv_heads,
         {.lo = 1, .hi = limits.max_heads, .typical = 2, .interesting = {1, 1, 2, 3}});
   v.Int("heads", spec.heads,
@@ -60,10 +70,11 @@ void VisitAttention(FieldVisitor& v, const Limits& limits, ModelSpec& spec) {
          .step = spec.kv_heads,
          .interesting = {3, 5, 2 * spec.kv_heads, 2 * spec.kv_heads, 3 * spec.kv_heads}});
   const bool partial = TraitsOf(spec.family).partial_rotary;
+  const int head_step = StepOf(range.input_step, spec.heads);
   v.Int("head_dim", spec.head_dim,
-        {.lo = 2,
-         .hi = limits.max_head_dim,
-         .step = partial ? 1 : 2,
+        {.lo = std::max(2, head_step),
+         .hi = std::max(limits.max_head_dim, range.largest_input_step),
+         .step = std::lcm(head_step, partial ? 1 : 2),
          .typical = 16,
          .interesting = {3, 4, 6, 8, 9, 16}});
   v.Int("rotary_dim", spec.rotary_dim,
@@ -73,7 +84,8 @@ void VisitAttention(FieldVisitor& v, const Limits& limits, ModelSpec& spec) {
          .interesting = {spec.head_dim / 4, spec.head_dim / 2, 6}});
 }
 
-void VisitLinearAttention(FieldVisitor& v, const Limits& limits, ModelSpec& spec) {
+void VisitLinearAttention(FieldVisitor& v, const Limits& limits, const RecipeRange& range,
+                          ModelSpec& spec) {
   const bool used = TraitsOf(spec.family).linear_attention;
   const int max_heads = used ? limits.max_heads : 1;
   const int max_dim = used ? limits.max_head_dim : 1;
@@ -88,8 +100,13 @@ void VisitLinearAttention(FieldVisitor& v, const Limits& limits, ModelSpec& spec
        .interesting = {2 * key_heads, 2 * key_heads, 2 * key_heads, 3 * key_heads, 3 * key_heads}});
   v.Int("linear_key_dim", spec.linear_key_dim,
         {.lo = 1, .hi = max_dim, .typical = 12, .interesting = {3, 4, 5, 8, 16}});
+  const int value_step = StepOf(range.input_step, spec.linear_value_heads);
   v.Int("linear_value_dim", spec.linear_value_dim,
-        {.lo = 1, .hi = max_dim, .typical = 12, .interesting = {3, 4, 5, 8, 16}});
+        {.lo = value_step,
+         .hi = used ? std::max(max_dim, range.largest_input_step) : 1,
+         .step = value_step,
+         .typical = 12,
+         .interesting = {3, 4, 5, 8, 16}});
   v.Int("conv_kernel", spec.conv_kernel,
         {.lo = 1, .hi = used ? limits.max_conv_kernel : 1, .interesting = {4, 4}});
 }
@@ -116,24 +133,30 @@ int64_t MultiplyAddsPerToken(const ModelSpec& spec) {
   return total;
 }
 
-void VisitModelRecipe(FieldVisitor& v, const Limits& limits, ModelRecipe& model,
-                      uint32_t families) {
+void VisitModelRecipe(FieldVisitor& v, const Limits& limits, ModelRecipe& model, uint32_t families,
+                      const RecipeRange& range) {
   ModelSpec& spec = model.spec;
   VisitFamily(v, limits.families & families, spec);
   VisitLayers(v, limits, spec);
   v.Int("vocab", spec.vocab,
         {.lo = 2, .hi = limits.max_vocab, .typical = 64, .interesting = {3, 17, 31, 32, 33}});
   v.Int("hidden", spec.hidden,
-        {.lo = 1, .hi = limits.max_hidden, .typical = 32, .interesting = {4, 7, 8, 9, 16, 20, 31}});
+        {.lo = range.input_step,
+         .hi = Widest(limits.max_hidden, range.largest_input_step),
+         .step = range.input_step,
+         .typical = 32,
+         .interesting = {4, 7, 8, 9, 16, 20, 31}});
   v.Int("intermediate", spec.intermediate,
-        {.lo = 1,
-         .hi = limits.max_intermediate,
+        {.lo = range.input_step,
+         .hi = Widest(limits.max_intermediate, range.largest_input_step),
+         .step = range.input_step,
          .typical = 40,
          .interesting = {3, 8, 15, 16, 17, 33}});
-  VisitAttention(v, limits, spec);
-  VisitLinearAttention(v, limits, spec);
+  VisitAttention(v, limits, range, spec);
+  VisitLinearAttention(v, limits, range, spec);
   v.Bool("tied", spec.tied,
-         {.count = Has(limits.tied_families, spec.family) ? 2u : 1u, .interesting = {false}});
+         {.count = Has(limits.tied_families, spec.family) ? 2u : 1u,
+          .interesting = {range.often_tied}});
   v.Table("rms_eps", spec.rms_eps, kEpsilons);
   v.Table("rope_theta", spec.rope_theta, kThetas);
   v.Int("max_positions", spec.max_positions,

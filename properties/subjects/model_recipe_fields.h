@@ -14,13 +14,22 @@
 
 namespace crosscheck {
 
+// What a subject asks of its models.
+struct RecipeRange {
+  // Every input of a matrix product is a multiple of this: formats that pack rows in blocks.
+  int input_step = 1;
+  // The largest input_step of the subject: upper bounds leave room for it whatever the limits are,
+  // so that they do not depend on input_step.
+  int largest_input_step = 1;
+  bool often_tied = false;
+};
 // `families`: one bit for each Family that the subject and its judges are made for, as far as
 // limits allow them; a mixture of experts needs a judge that knows near ties of routers
 // (judges/router.h). It gets the simplest legal experts here; VisitMixture draws them.
 inline constexpr uint32_t kDenseQwen35 = 1u << static_cast<uint32_t>(Family::kQwen35);
 inline constexpr uint32_t kAllFamilies = ~uint32_t{0};
 void VisitModelRecipe(FieldVisitor& v, const Limits& limits, ModelRecipe& model,
-                      uint32_t families = kDenseQwen35);
+                      uint32_t families = kDenseQwen35, const RecipeRange& range = {});
 
 // The fields of a mixture of experts. They were added later, so a subject visits them after all
 // others (in a Shared group of their own); their index 0 is what VisitModelRecipe gives.

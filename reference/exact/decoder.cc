@@ -229,7 +229,7 @@ std::unique_ptr<ReferenceModel> MakeDecoder(std::shared_ptr<const Model> model, 
                                             NormWeight norm, std::vector<DecoderLayer<N>> layers) {
   const ModelSpec& spec = model->spec;
   RmsNorm<N> final_norm(model->Get("norm.weight"), spec.rms_eps, norm);
-  Linear<N> head(model->Get("lm_head.weight"), spec.vocab, spec.hidden);
+  Linear<N> head(model->GetProjection("lm_head.weight"), spec.vocab, spec.hidden);
   Rope<N> rope(spec.rope_theta, spec.rotary_dim);
   return std::make_unique<DecoderModel<N>>(std::make_shared<const Network<N>>(
       Network<N>{std::move(model), rule, std::move(layers), std::move(final_norm), std::move(head),

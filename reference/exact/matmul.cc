@@ -1,6 +1,7 @@
 #include "reference/exact/matmul.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace crosscheck::exact {
 namespace {
@@ -78,18 +79,49 @@ void MatMul<N>::Run(Rows<const T> x, Panels<T> m, int rows, int inner, int colum
 }
 
 template <class N>
-Linear<N>::Linear(absl::Span<const float> weight, int out, int in) : out_(out), in_(in) {
+Linear<N>::Linear(const Projection& weight, int out, int in)
+    : out_(out), in_(in), activations_(weight.activations) {
   panels_.resize(static_cast<size_t>(PadToLanes<T>(out)) * in);
   for (int o = 0; o < out; ++o) {
     T* to = panels_.data() + static_cast<size_t>(o / kLanes<T>) * in * kLanes<T> + o % kLanes<T>;
-    const float* row = weight.data() + static_cast<size_t>(o) * in;
-    for (int i = 0; i < in; ++i) to[i * kLanes<T>] = row[i];
+    const float* row = weight.values.data() + static_cast<size_t>(o) * in;
+    for (int i = 0; i < in; ++i) {
+      // An adapter is merged in fp64, so that the exact model is the merged one.
+      to[i * kLanes<T>] =
+          weight.update == nullptr ? row[i] : static_cast<T>(row[i] + weight.update->At(o, i));
+    }
   }
 }
 
 template <class N>
+std::vector<typename N::Scalar> Linear<N>::Quantise(const T* x, int rows,
+                                                    std::vector<T>& scales) const {
+  std::vector<T> codes(static_cast<size_t>(rows) * in_);
+  scales.assign(rows, T{0});
+  for (int r = 0; r < rows; ++r) {
+    const T* from = x + static_cast<size_t>(r) * in_;
+    T largest = 0;
+    for (int i = 0; i < in_; ++i) largest = std::max(largest, std::abs(from[i]));
+    if (largest == T{0}) continue;
+    scales[r] = largest / 127;
+    for (int i = 0; i < in_; ++i) {
+      codes[static_cast<size_t>(r) * in_ + i] = std::round(from[i] / scales[r]);
+    }
+  }
+  return codes;
+}
+
+template <class N>
 void Linear<N>::Apply(const T* x, int rows, T* y, ptrdiff_t y_stride) const {
+  std::vector<T> codes, scales;
+  if (activations_ == Activations::kInt8) {
+    codes = Quantise(x, rows, scales);
+    x = codes.data();
+  }
   MatMul<N>::Run({x, in_}, TransposedPanels(panels_.data(), in_), rows, in_, out_, {y, y_stride});
+  for (size_t r = 0; r < scales.size(); ++r) {
+    for (int o = 0; o < out_; ++o) y[static_cast<ptrdiff_t>(r) * y_stride + o] *= scales[r];
+  }
 }
 
 CROSSCHECK_INSTANTIATE_FOR_ALL_NUMERICS(MatMul);

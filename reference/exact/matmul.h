@@ -7,6 +7,7 @@
 
 #include "absl/types/span.h"
 #include "reference/exact/numerics.h"
+#include "reference/weights.h"
 
 namespace crosscheck::exact {
 
@@ -61,15 +62,21 @@ template <class N>
 class Linear {
  public:
   using T = typename N::Scalar;
-  Linear(absl::Span<const float> weight, int out, int in);
+  Linear(const Projection& weight, int out, int in);
+  Linear(absl::Span<const float> weight, int out, int in)
+      : Linear(Projection{.values = weight}, out, in) {}
   // x [rows, in] contiguous, y with row stride `y_stride`.
   void Apply(const T* x, int rows, T* y, ptrdiff_t y_stride) const;
   void Apply(const T* x, int rows, T* y) const { Apply(x, rows, y, out_); }
   int out() const { return out_; }
 
  private:
+  // Rows of x as 8-bit codes; `scales` receives what each row is to be multiplied with.
+  std::vector<T> Quantise(const T* x, int rows, std::vector<T>& scales) const;
+
   int out_;
   int in_;
+  Activations activations_;
   std::vector<T> panels_;
 };
 

@@ -8,7 +8,7 @@ Decoder::Decoder(const Weights& weights, at::Tensor norm, std::vector<DecoderLay
     : epsilon_(weights.spec().rms_eps),
       embedding_(weights.Matrix("embed_tokens.weight", weights.spec().hidden)),
       norm_(std::move(norm)),
-      head_(weights.Matrix("lm_head.weight", weights.spec().hidden).t()),
+      head_(weights, weights.Projection("lm_head.weight", weights.spec().hidden)),
       layers_(std::move(layers)) {}
 
 std::vector<LayerState> Decoder::EmptyStates() const {

@@ -31,7 +31,7 @@ class Decoder : public Network {
   std::vector<LayerState> EmptyStates() const override;
   at::Tensor Forward(const at::Tensor& ids, const Step& step,
                      std::vector<LayerState>& states) const override;
-  at::Tensor Head(const at::Tensor& hidden) const override { return at::mm(hidden, head_); }
+  at::Tensor Head(const at::Tensor& hidden) const override { return head_.Forward(hidden); }
 
  private:
   at::Tensor ForwardLayer(const DecoderLayer& layer, const at::Tensor& x, const Step& step,
@@ -40,7 +40,7 @@ class Decoder : public Network {
   double epsilon_;
   at::Tensor embedding_;  // [V, d]
   at::Tensor norm_;       // [d]
-  at::Tensor head_;       // [d, V]
+  Linear head_;           // d -> V
   std::vector<DecoderLayer> layers_;
 };
 

@@ -49,23 +49,31 @@ at::Tensor Attend(const at::Tensor& query, const LayerState& state, const Step& 
       .transpose(0, 1);
 }
 
+namespace {
+
+// Rows of q_proj are [q_h | gate_h] per head. Regrouped, q and k lie side by side and are
+// normalised and rotated at once.
+AdaptedMatrix InProjection(const Weights& weights, const std::string& prefix) {
+  const ModelSpec& spec = weights.spec();
+  const AdaptedMatrix query_gate = weights.Projection(prefix + "q_proj.weight", spec.hidden);
+  const at::Tensor rows =
+      at::arange(2 * spec.heads * spec.head_dim, at::kLong).view({spec.heads, 2, spec.head_dim});
+  return Concatenate({SelectRows(query_gate, rows.select(1, 0).reshape({-1})),
+                      weights.Projection(prefix + "k_proj.weight", spec.hidden),
+                      weights.Projection(prefix + "v_proj.weight", spec.hidden),
+                      SelectRows(query_gate, rows.select(1, 1).reshape({-1}))});
+}
+
+}  // namespace
+
 GatedAttention::GatedAttention(const Weights& weights, const std::string& prefix)
     : heads_(weights.spec().heads),
       kv_heads_(weights.spec().kv_heads),
       head_dim_(weights.spec().head_dim),
       epsilon_(weights.spec().rms_eps),
       rotary_(weights.spec(), weights.dtype()),
-      out_proj_(weights.Matrix(prefix + "o_proj.weight", heads_ * head_dim_).t()) {
-  const int64_t hidden = weights.spec().hidden;
-  // Rows of q_proj are [q_h | gate_h] per head. Regrouped, q and k lie side by side and are
-  // normalised and rotated at once.
-  const at::Tensor query_gate =
-      weights.Matrix(prefix + "q_proj.weight", hidden).view({heads_, 2, head_dim_, hidden});
-  in_proj_ = at::cat({query_gate.select(1, 0).reshape({-1, hidden}),
-                      weights.Matrix(prefix + "k_proj.weight", hidden),
-                      weights.Matrix(prefix + "v_proj.weight", hidden),
-                      query_gate.select(1, 1).reshape({-1, hidden})})
-                 .t();
+      in_proj_(weights, InProjection(weights, prefix)),
+      out_proj_(weights, weights.Projection(prefix + "o_proj.weight", heads_ * head_dim_)) {
   qk_norm_ = at::cat({weights.Vector(prefix + "q_norm.weight").expand({heads_, head_dim_}),
                       weights.Vector(prefix + "k_norm.weight").expand({kv_heads_, head_dim_})})
                  .add_(1);
@@ -83,7 +91,7 @@ at::Tensor GatedAttention::Forward(const at::Tensor& y, const Step& step, const 
                                    LayerState& state) const {
   const int64_t qk_heads = heads_ + kv_heads_;
   const at::Tensor projected =
-      at::mm(y, in_proj_).view({step.count, qk_heads + kv_heads_ + heads_, head_dim_});
+      in_proj_.Forward(y).view({step.count, qk_heads + kv_heads_ + heads_, head_dim_});
   const at::Tensor query_key = projected.narrow(1, 0, qk_heads);
   const at::Tensor value = projected.narrow(1, qk_heads, kv_heads_).transpose(0, 1);
   const at::Tensor gate = projected.narrow(1, qk_heads + kv_heads_, heads_);
@@ -108,7 +116,7 @@ at::Tensor GatedAttention::Forward(const at::Tensor& y, const Step& step, const 
   taps("attn.context", context);
   const at::Tensor gated = at::mul(gate.sigmoid(), context).reshape({step.count, -1});
   taps("attn.gated", gated);
-  return at::mm(gated, out_proj_);
+  return out_proj_.Forward(gated);
 }
 
 }  // namespace crosscheck::torch_reference

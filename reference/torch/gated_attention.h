@@ -45,9 +45,9 @@ class GatedAttention {
   int64_t heads_, kv_heads_, head_dim_;
   double epsilon_;
   RotaryEmbedding rotary_;
-  at::Tensor in_proj_;   // [d, (2H + 2Hkv)·D]: all q | all k | all v | all gates
-  at::Tensor qk_norm_;   // [H + Hkv, D], 1 + w
-  at::Tensor out_proj_;  // [H·D, d]
+  Linear in_proj_;      // d -> (2H + 2Hkv)·D: all q | all k | all v | all gates
+  Linear out_proj_;     // H·D -> d
+  at::Tensor qk_norm_;  // [H + Hkv, D], 1 + w
 };
 
 }  // namespace crosscheck::torch_reference

@@ -17,18 +17,18 @@ GatedDeltaNet::GatedDeltaNet(const Weights& weights, const std::string& prefix)
       channels_(weights.spec().conv_channels()),
       kernel_(weights.spec().conv_kernel),
       epsilon_(weights.spec().rms_eps),
+      in_proj_(
+          weights,
+          Concatenate({weights.Projection(prefix + "in_proj_qkv.weight", weights.spec().hidden),
+                       weights.Projection(prefix + "in_proj_z.weight", weights.spec().hidden),
+                       weights.Projection(prefix + "in_proj_b.weight", weights.spec().hidden),
+                       weights.Projection(prefix + "in_proj_a.weight", weights.spec().hidden)})),
       conv_(weights.Matrix(prefix + "conv1d.weight", kernel_).t().contiguous().unbind(0)),
       minus_exp_a_log_(weights.Vector(prefix + "A_log").exp().neg_()),
       dt_bias_(weights.Vector(prefix + "dt_bias")),
       norm_(weights.Vector(prefix + "norm.weight")),
-      out_proj_(weights.Matrix(prefix + "out_proj.weight", value_heads_ * value_dim_).t()) {
-  const int64_t hidden = weights.spec().hidden;
-  in_proj_ = at::cat({weights.Matrix(prefix + "in_proj_qkv.weight", hidden),
-                      weights.Matrix(prefix + "in_proj_z.weight", hidden),
-                      weights.Matrix(prefix + "in_proj_b.weight", hidden),
-                      weights.Matrix(prefix + "in_proj_a.weight", hidden)})
-                 .t();
-}
+      out_proj_(weights,
+                weights.Projection(prefix + "out_proj.weight", value_heads_ * value_dim_)) {}
 
 LayerState GatedDeltaNet::EmptyState() const {
   LayerState state;
@@ -84,7 +84,7 @@ at::Tensor GatedDeltaNet::Forward(const at::Tensor& y, const Step& step, const T
                                   LayerState& state) const {
   const int64_t value_width = value_heads_ * value_dim_;
   const at::Tensor projected =
-      at::mm(step.row_mask.defined() ? at::mul(y, step.row_mask) : y, in_proj_);
+      in_proj_.Forward(step.row_mask.defined() ? at::mul(y, step.row_mask) : y);
   const at::Tensor u = projected.narrow(1, 0, channels_);
   const at::Tensor z = projected.narrow(1, channels_, value_width);
   const at::Tensor b = projected.narrow(1, channels_ + value_width, value_heads_);
@@ -107,7 +107,7 @@ at::Tensor GatedDeltaNet::Forward(const at::Tensor& y, const Step& step, const T
   const at::Tensor normed =
       RmsNorm(output, norm_, epsilon_).view({step.count, value_width}).mul_(at::silu(z));
   taps("gdn.normed", normed);
-  return at::mm(normed, out_proj_);
+  return out_proj_.Forward(normed);
 }
 
 }  // namespace crosscheck::torch_reference

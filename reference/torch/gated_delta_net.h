@@ -26,12 +26,12 @@ class GatedDeltaNet {
 
   int64_t key_heads_, value_heads_, key_dim_, value_dim_, channels_, kernel_;
   double epsilon_;
-  at::Tensor in_proj_;            // [d, C + Vd + 2Hv]: qkv | z | b | a
+  Linear in_proj_;                // d -> C + Vd + 2Hv: qkv | z | b | a
   std::vector<at::Tensor> conv_;  // K taps of [C]; the last multiplies the current row
   at::Tensor minus_exp_a_log_;    // [Hv]
   at::Tensor dt_bias_;            // [Hv]
   at::Tensor norm_;               // [Dv], plain w
-  at::Tensor out_proj_;           // [Vd, d]
+  Linear out_proj_;               // Vd -> d
 };
 
 }  // namespace crosscheck::torch_reference

@@ -16,6 +16,74 @@ at::Tensor Weights::Matrix(const std::string& name, int64_t columns) const {
   return Vector(name).view({-1, columns});
 }
 
+AdaptedMatrix Weights::Projection(const std::string& name, int64_t columns) const {
+  AdaptedMatrix matrix{.weight = Matrix(name, columns), .down = {}, .up = {}};
+  const LowRankUpdate* update = model_.GetProjection(name).update;
+  if (update == nullptr) return matrix;
+  const auto factor = [this](const std::vector<float>& values, int64_t rows, int64_t width) {
+    return at::from_blob(const_cast<float*>(values.data()), {rows, width}, at::kFloat).to(dtype_);
+  };
+  matrix.down = factor(update->a, update->rank, update->in);
+  matrix.up = factor(update->b, update->out, update->rank);
+  matrix.scale = update->scale();
+  return matrix;
+}
+
+AdaptedMatrix Concatenate(const std::vector<AdaptedMatrix>& parts) {
+  AdaptedMatrix whole;
+  std::vector<at::Tensor> weights, downs;
+  int64_t ranks = 0;
+  for (const AdaptedMatrix& part : parts) {
+    weights.push_back(part.weight);
+    if (!part.down.defined()) continue;
+    downs.push_back(part.down);
+    ranks += part.down.size(0);
+    whole.scale = part.scale;  // one adapter has one scale
+  }
+  whole.weight = at::cat(weights);
+  if (downs.empty()) return whole;
+  whole.down = at::cat(downs);
+  whole.up = at::zeros({whole.weight.size(0), ranks}, whole.weight.options());
+  int64_t row = 0, column = 0;
+  for (const AdaptedMatrix& part : parts) {
+    const int64_t rows = part.weight.size(0);
+    if (part.up.defined()) {
+      whole.up.narrow(0, row, rows).narrow(1, column, part.up.size(1)).copy_(part.up);
+      column += part.up.size(1);
+    }
+    row += rows;
+  }
+  return whole;
+}
+
+AdaptedMatrix SelectRows(const AdaptedMatrix& matrix, const at::Tensor& rows) {
+  AdaptedMatrix selected = matrix;
+  selected.weight = at::index_select(matrix.weight, 0, rows);
+  if (matrix.up.defined()) selected.up = at::index_select(matrix.up, 0, rows);
+  return selected;
+}
+
+Linear::Linear(const Weights& weights, const AdaptedMatrix& matrix)
+    : activations_(weights.activations()),
+      transposed_(matrix.weight.t()),
+      down_(matrix.down.defined() ? matrix.down.t() : matrix.down),
+      up_(matrix.up.defined() ? matrix.up.t() : matrix.up),
+      scale_(matrix.scale) {}
+
+at::Tensor Linear::Forward(const at::Tensor& x) const {
+  if (activations_ == Activations::kFloat) {
+    at::Tensor y = at::mm(x, transposed_);
+    if (down_.defined()) y.add_(at::mm(at::mm(x, down_), up_), scale_);
+    return y;
+  }
+  const at::Tensor scale = x.abs().amax(1, /*keepdim=*/true).div_(127);
+  // A row of zeros has scale 0; any other divisor gives it codes of 0. Halves away from zero:
+  // at::round takes them to the even code.
+  const at::Tensor quotient = at::div(x, scale.masked_fill(at::eq(scale, 0), 1));
+  const at::Tensor codes = quotient.abs().add_(0.5).floor_().mul_(quotient.sign());
+  return at::mm(codes, transposed_).mul_(scale);
+}
+
 void Taps::operator()(std::string_view stage, const at::Tensor& value) const {
   if (Wants(stage)) sink->Tap(layer, stage, value.sizes().vec(), ToVector(value));
 }
@@ -36,15 +104,15 @@ at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& scale, double epsilon)
 }
 
 GatedMlp::GatedMlp(const Weights& weights, const std::string& prefix)
-    : gate_up_(at::cat({weights.Matrix(prefix + "gate_proj.weight", weights.spec().hidden),
-                        weights.Matrix(prefix + "up_proj.weight", weights.spec().hidden)})
-                   .t()),
-      down_(weights.Matrix(prefix + "down_proj.weight", gate_up_.size(1) / 2).t()) {}
+    : gate_up_(weights,
+               Concatenate({weights.Projection(prefix + "gate_proj.weight", weights.spec().hidden),
+                            weights.Projection(prefix + "up_proj.weight", weights.spec().hidden)})),
+      down_(weights, weights.Projection(prefix + "down_proj.weight", gate_up_.out() / 2)) {}
 
 at::Tensor GatedMlp::Forward(const at::Tensor& y, const Taps& /*taps*/) const {
-  const at::Tensor gate_up = at::mm(y, gate_up_);
+  const at::Tensor gate_up = gate_up_.Forward(y);
   const int64_t width = gate_up.size(1) / 2;
-  return at::mm(at::silu(gate_up.narrow(1, 0, width)).mul_(gate_up.narrow(1, width, width)), down_);
+  return down_.Forward(at::silu(gate_up.narrow(1, 0, width)).mul_(gate_up.narrow(1, width, width)));
 }
 
 }  // namespace crosscheck::torch_reference

@@ -16,6 +16,17 @@
 
 namespace crosscheck::torch_reference {
 
+// weight [out, in] + scale * up [out, r] · down [r, in], the product kept apart. Without an adapter
+// `down` and `up` are undefined.
+struct AdaptedMatrix {
+  at::Tensor weight, down, up;
+  double scale = 0;
+};
+// Rows one below the other.
+AdaptedMatrix Concatenate(const std::vector<AdaptedMatrix>& parts);
+// The rows of these indices, in their order.
+AdaptedMatrix SelectRows(const AdaptedMatrix& matrix, const at::Tensor& rows);
+
 // Weights by checkpoint name without the prefix. fp32 tensors borrow the memory of the Model, which
 // must outlive them.
 class Weights {
@@ -23,12 +34,32 @@ class Weights {
   Weights(const Model& model, at::ScalarType dtype) : model_(model), dtype_(dtype) {}
   const ModelSpec& spec() const { return model_.spec; }
   at::ScalarType dtype() const { return dtype_; }
+  Activations activations() const { return model_.activations; }
   at::Tensor Vector(const std::string& name) const;                   // [n]
   at::Tensor Matrix(const std::string& name, int64_t columns) const;  // [n / columns, columns]
+  // A matrix that activations are multiplied with, and the adapter's change of it.
+  AdaptedMatrix Projection(const std::string& name, int64_t columns) const;
 
  private:
   const Model& model_;
   at::ScalarType dtype_;
+};
+
+// y = x · Wᵀ for rows x [S, in], plus the low-rank product of an adapter; with 8-bit inputs where
+// the model says so.
+class Linear {
+ public:
+  // The activations are those of `weights`.
+  Linear(const Weights& weights, const AdaptedMatrix& matrix);
+  at::Tensor Forward(const at::Tensor& x) const;  // [S, in] -> [S, out]
+  int64_t out() const { return transposed_.size(1); }
+  at::TensorOptions options() const { return transposed_.options(); }
+
+ private:
+  Activations activations_;
+  at::Tensor transposed_;  // [in, out]
+  at::Tensor down_, up_;   // [in, r] and [r, out], or undefined
+  double scale_;
 };
 
 // The intermediate values of one layer, for whoever asked for them.
@@ -72,8 +103,8 @@ class GatedMlp {
   at::Tensor Forward(const at::Tensor& y, const Taps& taps) const;  // [S, d] -> [S, d]
 
  private:
-  at::Tensor gate_up_;  // [d, 2I]
-  at::Tensor down_;     // [I, d]
+  Linear gate_up_;  // d -> 2I
+  Linear down_;     // I -> d
 };
 
 }  // namespace crosscheck::torch_reference

@@ -14,8 +14,10 @@
 #include "gtest/gtest.h"
 #include "properties/subjects/generation.h"
 #include "properties/subjects/loader.h"
+#include "properties/subjects/lora.h"
 #include "properties/subjects/model_run.h"
 #include "properties/subjects/session.h"
+#include "properties/subjects/weight_format.h"
 
 namespace crosscheck {
 namespace {
@@ -132,6 +134,14 @@ const PlantedFault kFaults[] = {
      .error = ErrorClass::kNumeric,
      .minimum = {.tokens = 2},
      .property = "prefill_decode"},
+    {.name = "lora_alpha", .error = ErrorClass::kNumeric, .minimum = {}, .property = "lora_merge"},
+    {.name = "lora_module", .error = ErrorClass::kNumeric, .minimum = {}, .property = "lora_merge"},
+    {.name = "lora_stays", .error = ErrorClass::kNumeric, .minimum = {}, .property = "lora_merge"},
+    {.name = "int8_scale_of_tensor",
+     .error = ErrorClass::kToken,
+     .minimum = {.hidden = 2},
+     .cases = 512,
+     .property = "path_agreement"},
     {.name = "hang",
      .error = ErrorClass::kTimeout,
      .minimum = {.tokens = 2},
@@ -164,6 +174,40 @@ int Replays() {
   return text == nullptr ? 5 : std::max(1, std::atoi(text));
 }
 
+// What minima speak of, whatever the subject is.
+struct Extent {
+  const ModelSpec& spec;
+  size_t sequences, tokens;
+  bool padded;
+};
+
+Extent ExtentOf(const Case& value) {
+  if (&value.subject() == &LoraSubject()) {
+    const auto& c = value.As<LoraCase>();
+    return {c.model->spec, 1, c.ids.size(), false};
+  }
+  if (&value.subject() == &WeightFormatSubject()) {
+    const auto& c = value.As<WeightFormatCase>();
+    return {c.model->spec, 1, c.ids.size(), false};
+  }
+  if (&value.subject() == &SessionSubject()) {
+    return {value.As<SessionCase>().model->spec, 1, 0, false};
+  }
+  if (&value.subject() == &GenerationSubject()) {
+    return {value.As<GenerationCase>().model->spec, 1, value.As<GenerationCase>().ids.size(),
+            false};
+  }
+  if (&value.subject() == &LoaderSubject()) {
+    return {value.As<LoaderCase>().model.spec, 1, value.As<LoaderCase>().ids.size(), false};
+  }
+  const auto& c = value.As<ModelRunCase>();
+  size_t tokens = 0;
+  for (const SequenceCase& s : c.sequences) {
+    tokens += s.ids.size() + static_cast<size_t>(s.left_padding);
+  }
+  return {c.model->spec, c.sequences.size(), tokens, c.sequences[0].left_padding > 0};
+}
+
 class FaultyTest : public testing::TestWithParam<PlantedFault> {
  protected:
   void SetUp() override {
@@ -186,18 +230,15 @@ class FaultyTest : public testing::TestWithParam<PlantedFault> {
     return options;
   }
 
-  static void ExpectFewestTokensAndHeads(const ModelRunCase& c) {
+  static void ExpectFewestTokensAndHeads(const Case& value) {
     const Minimum& minimum = GetParam().minimum;
-    const ModelSpec& spec = c.model->spec;
-    const bool padded = minimum.in_padding && c.sequences[0].left_padding > 0;
-    size_t tokens = 0;
-    for (const SequenceCase& s : c.sequences) {
-      tokens += s.ids.size() + static_cast<size_t>(s.left_padding);
-    }
-    EXPECT_EQ(c.sequences.size(), static_cast<size_t>(minimum.sequences));
-    EXPECT_EQ(tokens, static_cast<size_t>(minimum.tokens + padded));
-    EXPECT_EQ(std::max({spec.heads, spec.linear_key_heads, spec.linear_value_heads}),
-              minimum.heads);
+    const Extent extent = ExtentOf(value);
+    const bool padded = minimum.in_padding && extent.padded;
+    EXPECT_EQ(extent.sequences, static_cast<size_t>(minimum.sequences));
+    EXPECT_EQ(extent.tokens, static_cast<size_t>(minimum.tokens + padded));
+    EXPECT_EQ(
+        std::max({extent.spec.heads, extent.spec.linear_key_heads, extent.spec.linear_value_heads}),
+        minimum.heads);
   }
 
   static void ExpectFewestSteps(const SessionCase& c) {
@@ -210,8 +251,9 @@ class FaultyTest : public testing::TestWithParam<PlantedFault> {
     EXPECT_EQ(c.ids.size(), static_cast<size_t>(GetParam().minimum.tokens));
   }
 
-  static bool HasSmallestModel(const ModelSpec& spec) {
+  static bool HasSmallestModel(const Case& value) {
     const Minimum& minimum = GetParam().minimum;
+    const ModelSpec& spec = ExtentOf(value).spec;
     return static_cast<int>(spec.layers.size()) <= minimum.layers && spec.vocab <= minimum.vocab &&
            spec.head_dim <= minimum.head_dim && spec.hidden <= minimum.hidden;
   }
@@ -251,19 +293,16 @@ TEST_P(FaultyTest, IsFoundMinimisedKeptAndReplayed) {
     SCOPED_TRACE(PrintEntry(*entry));
     if (&entry->value.subject() == &SessionSubject()) {
       ExpectFewestSteps(entry->value.As<SessionCase>());
-      smallest_models += HasSmallestModel(entry->value.As<SessionCase>().model->spec);
     } else if (&entry->value.subject() == &GenerationSubject()) {
       const auto& c = entry->value.As<GenerationCase>();
       EXPECT_EQ(c.ids.size(), static_cast<size_t>(GetParam().minimum.tokens));
       EXPECT_LE(c.max_tokens, GetParam().minimum.steps);
-      smallest_models += HasSmallestModel(c.model->spec);
     } else if (&entry->value.subject() == &LoaderSubject()) {
       ExpectFewestChanges(entry->value.As<LoaderCase>());
-      smallest_models += HasSmallestModel(entry->value.As<LoaderCase>().model.spec);
     } else {
-      ExpectFewestTokensAndHeads(entry->value.As<ModelRunCase>());
-      smallest_models += HasSmallestModel(entry->value.As<ModelRunCase>().model->spec);
+      ExpectFewestTokensAndHeads(entry->value);
     }
+    smallest_models += HasSmallestModel(entry->value);
     ExpectSameVerdictInEveryReplay(*entry);
   }
   const bool numeric = GetParam().error == ErrorClass::kNumeric ||

@@ -4,9 +4,11 @@
 
 #include "properties/subjects/generation.h"
 #include "properties/subjects/loader.h"
+#include "properties/subjects/lora.h"
 #include "properties/subjects/model_run.h"
 #include "properties/subjects/sampler.h"
 #include "properties/subjects/session.h"
+#include "properties/subjects/weight_format.h"
 #include "tests/properties/toy_subject.h"
 
 namespace crosscheck {
@@ -60,7 +62,8 @@ TEST_P(VisitorLaws, NamesOfFieldsAreUnique) {
 
 INSTANTIATE_TEST_SUITE_P(AllSubjects, VisitorLaws,
                          testing::Values(&ModelRunSubject(), &SamplerSubject(), &SessionSubject(),
-                                         &GenerationSubject(), &LoaderSubject(), &ToySubject()),
+                                         &GenerationSubject(), &LoaderSubject(),
+                                         &WeightFormatSubject(), &LoraSubject(), &ToySubject()),
                          [](const auto& info) { return std::string(info.param->name); });
 
 // Every law must be able to fail: one broken interpreter each.

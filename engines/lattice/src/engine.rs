@@ -8,8 +8,10 @@ use lattice_inference::family::Qwen35CpuDecoder;
 use lattice_inference::model::Qwen35Model;
 use serde_json::{Value, json};
 
+use crate::adapter::Adapter;
 use crate::ernie::Ernie;
 use crate::fault::{Fault, guard};
+use crate::formats::Served;
 use crate::frame::{self, Answer, Payload};
 use crate::request::{self, Fields};
 use crate::{generate, logits, probe, program, sampler};
@@ -35,11 +37,49 @@ pub struct Loaded {
     /// Where the model was loaded from, and its further copies: the engine runs one session per model.
     path: String,
     copies: Vec<Box<Qwen35CpuDecoder>>,
+    /// The weights in another format, which then answer instead of the f32 model.
+    pub served: Option<Served>,
+    adapter: Option<Adapter>,
+    /// Whether the model uses its adapter now; the engine has one place for a hook.
+    pub adapter_installed: bool,
 }
 
 impl Loaded {
-    fn new(model: Qwen35Model, path: &str) -> Self {
-        Self { decoder: Some(Qwen35CpuDecoder::new(model)), path: path.into(), copies: Vec::new() }
+    fn load(path: &str, format: Option<&str>, adapter: Option<&str>) -> Result<Self, Fault> {
+        let adapter = adapter.map(|folder| Adapter::read(Path::new(folder))).transpose()?;
+        if adapter.is_some() && !matches!(format, None | Some("f32")) {
+            return Err(Fault::unsupported("an adapter on weights of another format"));
+        }
+        let mut model = Qwen35Model::from_safetensors(Path::new(path))?;
+        if let Some(adapter) = &adapter {
+            adapter.install(&mut model)?;
+        }
+        let served = Served::load(&model, Path::new(path), format)?;
+        let adapter_installed = adapter.is_some();
+        let decoder = Some(Qwen35CpuDecoder::new(model));
+        Ok(Self { decoder, path: path.into(), copies: Vec::new(), served, adapter, adapter_installed })
+    }
+
+    /// Installs the adapter for a request that uses it, and removes it for one that says `"adapter": false`.
+    fn prepare_adapter(&mut self, fields: &Fields) -> Result<(), Fault> {
+        let Some(adapter) = self.adapter.clone() else { return Ok(()) };
+        let wanted = match request::optional(fields, "adapter") {
+            None => true,
+            Some(value) => value.as_bool().ok_or_else(|| Fault::bad_request("\"adapter\" is not true or false"))?,
+        };
+        adapter.take_applied();
+        if wanted != self.adapter_installed {
+            self.with_model(|model| if wanted { adapter.install(model) } else { Adapter::remove(model) })?;
+            self.adapter_installed = wanted;
+        }
+        Ok(())
+    }
+
+    /// Says in the counters of an answer how many rows the adapter changed.
+    fn count_adapter(&self, answer: &mut Answer) {
+        if let (Some(adapter), true) = (&self.adapter, answer.head["counters"].is_object()) {
+            answer.head["counters"]["adapter"] = Value::from(adapter.take_applied());
+        }
     }
 
     /// `count` decoders of this model, each for one session; a copy is loaded when it is first needed.
@@ -53,11 +93,27 @@ impl Loaded {
         Ok(std::iter::once(first).chain(copies).take(count).collect())
     }
 
+    /// The f32 decoder; a model that is served in another format has none.
     pub fn decoder(&mut self) -> Result<&mut Qwen35CpuDecoder, Fault> {
+        self.refuse_other_format()?;
         self.decoder.as_mut().ok_or_else(|| Fault::internal("the model was lost in an earlier panic"))
     }
 
+    /// The f32 model; a model that is served in another format has none.
     pub fn model(&self) -> Result<&Qwen35Model, Fault> {
+        self.refuse_other_format()?;
+        self.stored_model()
+    }
+
+    fn refuse_other_format(&self) -> Result<(), Fault> {
+        match &self.served {
+            Some(served) => Err(Fault::unsupported(format!("this operation on {} weights", served.format()))),
+            None => Ok(()),
+        }
+    }
+
+    /// The model as its checkpoint has it, in whatever format it is served.
+    pub fn stored_model(&self) -> Result<&Qwen35Model, Fault> {
         let decoder = self.decoder.as_ref();
         decoder.map(Qwen35CpuDecoder::model).ok_or_else(|| Fault::internal("the model was lost in an earlier panic"))
     }
@@ -95,6 +151,9 @@ impl Engine {
         *id = Value::from(request::unsigned(&fields, "id")?);
         let start = Instant::now();
         let op = request::text(&fields, "op")?;
+        if let Ok(loaded) = self.loaded(&fields) {
+            loaded.prepare_adapter(&fields)?;
+        }
         let mut answer = match op {
             _ if op != "unload"
                 && let Some(ernie) = self.ernie(&fields) =>
@@ -117,6 +176,9 @@ impl Engine {
             "invert" => sampler::invert(&fields, &Payload::parse(&frame[frame.len() - payload_bytes..])?),
             other => Err(Fault::unsupported(format!("unknown op \"{other}\""))),
         }?;
+        if let Ok(loaded) = self.loaded(&fields) {
+            loaded.count_adapter(&mut answer);
+        }
         answer.head["seconds"] = Value::from(start.elapsed().as_secs_f64());
         Ok(answer)
     }
@@ -145,17 +207,23 @@ impl Engine {
         }
         check_load_options(fields)?;
         let path = request::text(fields, "path")?;
+        let format = load_option(fields, "format")?;
+        let adapter = load_option(fields, "adapter")?;
         let (kind, vocab, context, eos) = match read_config(Path::new(path)) {
             Some(config) if Ernie::serves(&config) => {
+                if adapter.is_some() || !matches!(format, None | Some("f32")) {
+                    return Err(Fault::unsupported("adapters and weight formats of the engine's ERNIE model"));
+                }
                 let ernie = Ernie::load(Path::new(path), &config)?;
                 let (vocab, context, eos) = (ernie.vocab(), ernie.context, json!(ernie.eos));
                 (Kind::Ernie(ernie), vocab, context, eos)
             }
             _ => {
-                let model = Qwen35Model::from_safetensors(Path::new(path))?;
+                let loaded = Loaded::load(path, format, adapter)?;
+                let model = loaded.stored_model()?;
                 let config = model.config();
                 let (vocab, context, eos) = (config.vocab_size, model.max_context(), json!(config.eos_token_id));
-                (Kind::Qwen35(Loaded::new(model, path)), vocab, context, eos)
+                (Kind::Qwen35(loaded), vocab, context, eos)
             }
         };
         let handle = format!("m{}", self.next_model);
@@ -165,7 +233,7 @@ impl Engine {
             "context": context,
             "paths": ["prompt", "readout", "session"],
             "eos": eos,
-            "echo": {"dtype": "f32", "threads": 1, "path": path},
+            "echo": {"dtype": "f32", "threads": 1, "path": path, "format": format.unwrap_or("f32")},
         });
         self.models.insert(handle, kind);
         self.next_model += 1;
@@ -186,14 +254,25 @@ fn read_config(folder: &Path) -> Option<Value> {
     serde_json::from_slice(&std::fs::read(folder.join("config.json")).ok()?).ok()
 }
 
-/// One dtype, one thread, one format, no adapter. Options that nobody knows are ignored.
+/// A load option that is a string or absent.
+fn load_option<'a>(fields: &'a Fields, name: &str) -> Result<Option<&'a str>, Fault> {
+    let Some(options) = request::optional(fields, "options") else { return Ok(None) };
+    match request::optional(request::object(options, "\"options\"")?, name) {
+        None => Ok(None),
+        Some(value) => {
+            Ok(Some(value.as_str().ok_or_else(|| Fault::bad_request(format!("option \"{name}\" is not a string")))?))
+        }
+    }
+}
+
+/// One dtype, one thread. Options that nobody knows are ignored.
 fn check_load_options(fields: &Fields) -> Result<(), Fault> {
     let Some(options) = request::optional(fields, "options") else { return Ok(()) };
     let options = request::object(options, "\"options\"")?;
     if request::optional(options, "dtype").is_some() {
         request::text(options, "dtype")?;
     }
-    let neutral = [("dtype", json!("f32")), ("threads", json!(1)), ("format", json!(null)), ("adapter", json!(null))];
+    let neutral = [("dtype", json!("f32")), ("threads", json!(1))];
     for (name, only) in neutral {
         match request::optional(options, name) {
             Some(value) if *value != only => return Err(Fault::unsupported(format!("option \"{name}\": {value}"))),
@@ -215,7 +294,7 @@ fn hello(fields: &Fields) -> Result<Answer, Fault> {
         "name": "lattice",
         "version": LATTICE_VERSION,
         "build": BUILD,
-        "extensions": ["core", "model/1", "session/1", "generate/1", "sampler/1"],
+        "extensions": ["core", "model/1", "session/1", "generate/1", "sampler/1", "lora/1"],
         "environment": {"cpu": cpu_features(), "rustc": env!("CROSSCHECK_RUSTC")},
         "limits": {
             "masks": false,

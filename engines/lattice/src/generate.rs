@@ -3,11 +3,13 @@
 use lattice_arch::decoder::SessionRequest;
 use lattice_arch::decoder::driver;
 use lattice_inference::family::DecoderModel;
+use lattice_inference::model::Qwen35Model;
 use lattice_inference::{GenerateConfig, StopReason};
 use serde_json::{Value, json};
 
 use crate::engine::Loaded;
 use crate::fault::Fault;
+use crate::formats::Served;
 use crate::frame::{Answer, Tensor};
 use crate::request::{self, Fields};
 use crate::sampler::ORDER;
@@ -23,6 +25,9 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     }
     let stream = request::flag(fields, "stream")?;
     let config = parse_config(fields)?;
+    if let Some(served) = &loaded.served {
+        return answer_by_text(served, loaded.stored_model()?, &request::ids(fields, "ids")?, &config);
+    }
     let decoder = loaded.decoder()?;
     let eos = decoder.model().config().eos_token_id;
     let request = SessionRequest::new(request::ids(fields, "ids")?, config, eos);
@@ -69,6 +74,23 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
         tensors.push(Tensor { name: "logprobs".into(), shape: vec![values.len()], values });
     }
     Ok(Answer { head, tensors })
+}
+
+/// By the engine's entry for weights of another format. It does not say which id stopped it.
+fn answer_by_text(served: &Served, model: &Qwen35Model, ids: &[u32], config: &GenerateConfig) -> Result<Answer, Fault> {
+    if !config.stop_token_ids.is_empty() {
+        return Err(Fault::unsupported(format!("stop ids with {} weights", served.format())));
+    }
+    let output = served.generate(model, ids, config)?;
+    let stop = match output.stop_reason {
+        Some(StopReason::Length) => "length",
+        Some(StopReason::Eos) => "eos",
+        other => return Err(Fault::internal(format!("generation stopped for {other:?}, which nothing asked for"))),
+    };
+    let generated = output.generated_tokens;
+    let counters = Counters { prefill: output.prompt_tokens, generated, ..Counters::default() };
+    let format = served.format();
+    Ok(Answer::head(json!({"ids": output.token_ids, "stop": stop, "counters": counters.to_json(), "format": format})))
 }
 
 /// Sampling parameters are always complete. Those that the engine has not must be neutral.

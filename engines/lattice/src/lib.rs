@@ -4,10 +4,12 @@
 //! Nothing is checked here that the engine checks itself: an input that it rejects is `refused` with its error type, an
 //! input that makes it panic is `internal`.
 
+mod adapter;
 mod calls;
 mod engine;
 mod ernie;
 mod fault;
+mod formats;
 mod frame;
 mod generate;
 mod logits;

@@ -19,6 +19,9 @@ pub fn nll(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
 }
 
 pub fn hidden(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
+    if let Some(served) = &loaded.served {
+        return served.hidden(loaded.stored_model()?, fields);
+    }
     let model = loaded.model()?;
     let ids = request::ids(fields, "ids")?;
     // forward_final_hidden wants two tokens; pooling one token's state is that state, by the same code.
@@ -97,6 +100,7 @@ pub fn taps(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
         model.set_lora(Box::new(NoopLoraHook))?;
         result.map(drop)
     })?;
+    loaded.adapter_installed = false;
     let recorded = std::mem::take(&mut *recorded.lock().unwrap_or_else(PoisonError::into_inner));
     let tensors = recorded.into_iter().map(|((layer, stage), values)| tap(layer, stage, values, ids.len(), kv_heads));
     Ok(Answer { head: json!({}), tensors: tensors.collect() })

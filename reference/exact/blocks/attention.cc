@@ -30,12 +30,14 @@ Attention<N>::Attention(const Model& model, const std::string& prefix, Attention
       heads_(model.spec.heads),
       kv_heads_(model.spec.kv_heads),
       head_dim_(model.spec.head_dim),
-      query_gate_(model.Get(prefix + "self_attn.q_proj.weight"),
+      query_gate_(model.GetProjection(prefix + "self_attn.q_proj.weight"),
                   (kind == AttentionKind::kGated ? 2 : 1) * heads_ * head_dim_, model.spec.hidden),
-      key_(model.Get(prefix + "self_attn.k_proj.weight"), kv_heads_ * head_dim_, model.spec.hidden),
-      value_(model.Get(prefix + "self_attn.v_proj.weight"), kv_heads_ * head_dim_,
+      key_(model.GetProjection(prefix + "self_attn.k_proj.weight"), kv_heads_ * head_dim_,
+           model.spec.hidden),
+      value_(model.GetProjection(prefix + "self_attn.v_proj.weight"), kv_heads_ * head_dim_,
              model.spec.hidden),
-      output_(model.Get(prefix + "self_attn.o_proj.weight"), model.spec.hidden, heads_ * head_dim_),
+      output_(model.GetProjection(prefix + "self_attn.o_proj.weight"), model.spec.hidden,
+              heads_ * head_dim_),
       rope_(model.spec.rope_theta, model.spec.rotary_dim) {
   if (kind == AttentionKind::kPlain) return;
   const double eps = model.spec.rms_eps;

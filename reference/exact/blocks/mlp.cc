@@ -11,8 +11,9 @@ Mlp<N>::Mlp(absl::Span<const float> gate, absl::Span<const float> up, absl::Span
 
 template <class N>
 Mlp<N>::Mlp(const Model& model, const std::string& prefix, int intermediate)
-    : Mlp(model.Get(prefix + "gate_proj.weight"), model.Get(prefix + "up_proj.weight"),
-          model.Get(prefix + "down_proj.weight"), intermediate, model.spec.hidden) {}
+    : gate_(model.GetProjection(prefix + "gate_proj.weight"), intermediate, model.spec.hidden),
+      up_(model.GetProjection(prefix + "up_proj.weight"), intermediate, model.spec.hidden),
+      down_(model.GetProjection(prefix + "down_proj.weight"), model.spec.hidden, intermediate) {}
 
 template <class N>
 void Mlp<N>::Apply(const T* x, int rows, MlpScratch<T>& scratch, T* y) const {
