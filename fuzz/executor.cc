@@ -202,22 +202,19 @@ class RunExecutor : public Executor {
     }
   }
 
-  // The checkpoint, before the engine serves it in another way.
-  static Model AsStored(const LoadedModel& model) {
-    // A merged adapter is part of the checkpoint.
-    const Serving& serving = model.recipe->serving;
-    if (serving.merged || serving == Serving{}) return *model.weights;
-    ModelRecipe stored = *model.recipe;
-    stored.serving = {};
-    return GenerateModel(stored);
-  }
-
   static std::string AdapterFolder(const LoadedModel& model) {
     return absl::StrCat(model.folder, "/adapter");
   }
 
+  // The checkpoint as it is stored, a merged adapter included, and an adapter that the engine is to
+  // apply.
   static absl::Status WriteFiles(const LoadedModel& model) {
-    absl::Status written = WriteCheckpoint(AsStored(model), model.folder);
+    const Serving& serving = model.recipe->serving;
+    if (serving.merged || serving == Serving{})
+      return WriteCheckpoint(*model.weights, model.folder);
+    ModelRecipe stored = *model.recipe;
+    stored.serving = {};
+    absl::Status written = WriteCheckpoint(GenerateModel(stored), model.folder);
     if (!written.ok() || model.weights->updates.empty()) return written;
     return WriteAdapter(model.weights->updates, AdapterFolder(model));
   }
