@@ -16,9 +16,10 @@ namespace crosscheck {
 namespace {
 
 // A way to compute the logits; `kSplit` is path session with RelationCase::split.
-enum Way : size_t { kPrompt, kReadout, kSession, kSplit, kWays };
-constexpr std::string_view kWayNames[] = {"prompt", "readout", "session", "split"};
-constexpr ModelPath kPaths[] = {ModelPath::kPrompt, ModelPath::kReadout, ModelPath::kSession,
+// Readout comes first, as it answers every position: a pair with it shows a defect in the shortest sequence.
+enum Way : size_t { kReadout, kPrompt, kSession, kSplit, kWays };
+constexpr std::string_view kWayNames[] = {"readout", "prompt", "session", "split"};
+constexpr ModelPath kPaths[] = {ModelPath::kReadout, ModelPath::kPrompt, ModelPath::kSession,
                                 ModelPath::kSession};
 
 // Observations: the engine's answer by each way, then these, then the references of each way.
