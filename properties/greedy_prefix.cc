@@ -258,7 +258,7 @@ Verdict Judge(const Case& erased, Observations& observations) {
   LogitsAnswer judged = DecisionRows(decisions, prompts.size());
   const JudgedRows rows{forced, ModelPath::kSession, *exact, judged};
   return JudgeBeforeRouterTies(
-      rows, layout.references, observations, [&](const JudgedRows& before) {
+      rows, ReferencesFrom(layout.references), observations, [&](const JudgedRows& before) {
         return JudgeDecisions(before, DecisionsOf(before, decisions), layout, observations);
       });
 }

@@ -16,7 +16,8 @@ namespace crosscheck {
 namespace {
 
 // A way to compute the logits; `kSplit` is path session with RelationCase::split.
-// Readout comes first, as it answers every position: a pair with it shows a defect in the shortest sequence.
+// Readout comes first, as it answers every position: a pair with it shows a defect in the shortest
+// sequence.
 enum Way : size_t { kReadout, kPrompt, kSession, kSplit, kWays };
 constexpr std::string_view kWayNames[] = {"readout", "prompt", "session", "split"};
 constexpr ModelPath kPaths[] = {ModelPath::kReadout, ModelPath::kPrompt, ModelPath::kSession,
@@ -130,8 +131,13 @@ std::optional<Verdict> JudgeNll(const Answer& readout, Observations& observation
 // Adds a passed comparison to the sum, which keeps the largest share of the bound by metric. True
 // when it did not pass.
 bool Stops(const Verdict& part, Verdict& sum) {
-  if (part.kind != VerdictKind::kPass) return true;
+  if (part.kind != VerdictKind::kPass && part.kind != VerdictKind::kNearTie) return true;
+  if (part.kind == VerdictKind::kNearTie) {
+    sum.kind = part.kind;
+    sum.message = part.message;
+  }
   sum.judged += part.judged;
+  sum.near_ties += part.near_ties;
   for (Measure measure : part.measures) {
     measure.path = "pairs";
     const auto known = std::find_if(sum.measures.begin(), sum.measures.end(),
