@@ -2,7 +2,7 @@
 // it is, bit for bit, in the calls that see the whole sequence (R20 in judging.md 7). Logits of a
 // prefix see no later token. Leaving out the tokens from j on leaves the NLLs before it as they are
 // too; at another length a kernel may add in another order (libtorch's do), so these are equal
-// within legal rounding.
+// within legal rounding, as are all NLLs of a mixture of experts.
 #include <algorithm>
 #include <iterator>
 #include <optional>
@@ -68,9 +68,10 @@ std::vector<Run> Plan(const Case& erased) {
 
 // What comparing one probe's two answers gave.
 struct Comparison {
-  std::optional<Verdict> wrong;
-  bool changed = false;  // at or behind the edit
-  int judged = 0;        // positions before it
+  std::string lie;        // how an answer breaks the protocol
+  std::string different;  // the first difference before the edit
+  bool changed = false;   // at or behind the edit
+  int judged = 0;         // positions before it
 };
 
 Comparison Compare(const Probe& probe, const Edit& edit, const Message& base,
@@ -82,43 +83,87 @@ Comparison Compare(const Probe& probe, const Edit& edit, const Message& base,
     const Tensor* other = edited.Find(tensor.name);
     if (other == nullptr || other->shape != tensor.shape || tensor.shape.empty() ||
         tensor.shape[0] != length) {
-      result.wrong = ProtocolLie(
-          probe.op,
-          absl::StrCat(tensor.name, " has not one row for each position in both answers"));
+      result.lie = tensor.name + " has not one row for each position in both answers";
       return result;
     }
     const std::string different = FirstDifference(tensor, *other, 0, before);
-    if (!different.empty()) {
-      result.wrong = MakeVerdict(
-          VerdictKind::kEngineBug, probe.op, ErrorClass::kState,
-          absl::StrCat("replacing token ", edit.position,
-                       " changes what comes before it: ", tensor.name, ", ", different));
-      return result;
+    if (!different.empty() && result.different.empty()) {
+      result.different = absl::StrCat(tensor.name, ", ", different);
     }
     result.changed |= !FirstDifference(tensor, *other, before, length).empty();
   }
-  result.judged = base.tensors.empty() ? 0 : static_cast<int>(before);
+  const bool judged = !base.tensors.empty() && result.different.empty();
+  result.judged = judged ? static_cast<int>(before) : 0;
   return result;
 }
 
-// The NLLs of the tokens before the edit, alone and in the whole sequence. Nothing when the engine
-// has no NLLs.
-Verdict JudgeShorter(const ModelRunCase& c, int position, Observations& observations) {
-  Verdict none;
-  // Of one token there is no NLL.
-  if (position < 2 || !observations[kNll].ok()) return none;
-  const Reply& shorter = observations[kShorter];
-  if (!shorter.ok()) return EngineFailure(*shorter.failure, kShorterStage);
-  const Tensor *whole = observations[kNll].message.Find("nll"),
-               *before = shorter.message.Find("nll");
+// The NLLs of the tokens before the edit in the whole sequence and in observation `other`. Nothing
+// when the engine has no NLLs, and one token has none.
+Verdict JudgeNlls(const ModelRunCase& c, int position, size_t other, std::string_view stage,
+                  Observations& observations) {
+  if (position < 2 || !observations[kNll].ok()) return Verdict();
+  const Reply& reply = observations[other];
+  if (!reply.ok()) return EngineFailure(*reply.failure, stage);
   const auto count = static_cast<size_t>(position) - 1;
-  const auto first = whole == nullptr ? absl::NotFoundError("nll") : whole->ToDoubles();
-  const auto second = before == nullptr ? absl::NotFoundError("nll") : before->ToDoubles();
-  if (!first.ok() || !second.ok() || first->size() < count || second->size() != count) {
-    return ProtocolLie(kShorterStage, "not one NLL for each token that has a next one");
+  std::vector<double> values[2];
+  for (const size_t run : {kNll, other}) {
+    const Tensor* nll = observations[run].message.Find("nll");
+    auto read = nll == nullptr ? absl::NotFoundError("nll") : nll->ToDoubles();
+    if (!read.ok() || read->size() < count) {
+      return ProtocolLie(stage, "not one NLL for each token that has a next one");
+    }
+    read->resize(count);
+    values[run == kNll ? 0 : 1] = *std::move(read);
   }
-  return JudgeNllAgreement(Whole(c), absl::MakeConstSpan(*first).first(count), *second,
-                           kShorterStage, kExactRun, kFirstReference, observations);
+  return JudgeNllAgreement(Whole(c), values[0], values[1], stage, kExactRun, kFirstReference,
+                           observations);
+}
+
+// Adds what a bounded comparison judged; false when it is a finding.
+bool Add(const Verdict& part, Verdict& sum) {
+  if (part.kind != VerdictKind::kPass && part.kind != VerdictKind::kNearTie) return false;
+  if (part.kind == VerdictKind::kNearTie) {
+    sum.kind = part.kind;
+    sum.message = part.message;
+  }
+  sum.judged += part.judged;
+  sum.near_ties += part.near_ties;
+  sum.measures.insert(sum.measures.end(), part.measures.begin(), part.measures.end());
+  return true;
+}
+
+struct Proof {
+  bool served = false;   // some probe
+  bool changed = false;  // something at or behind the edit
+};
+
+// Every probe bit for bit. Experts that take their tokens as one batch add in an order that depends
+// on how many tokens there are, so in a mixture of experts a difference decides nothing by itself.
+std::optional<Verdict> JudgeProbes(const ModelRunCase& c, const Edit& edit,
+                                   Observations& observations, Verdict& verdict, Proof& proof) {
+  const bool mixture = TraitsOf(c.model->spec.family).mixture;
+  for (size_t i = 0; i < std::size(kProbes); ++i) {
+    const Probe& probe = kProbes[i];
+    const Reply &base = observations[2 * i], &edited = observations[2 * i + 1];
+    if (!base.ok() && base.failure->kind == FailureKind::kUnsupported) continue;
+    for (const Reply* reply : {&base, &edited}) {
+      if (!reply->ok()) return EngineFailure(*reply->failure, probe.op);
+    }
+    const Comparison comparison = Compare(probe, edit, base.message, edited.message);
+    if (!comparison.lie.empty()) return ProtocolLie(probe.op, comparison.lie);
+    if (!comparison.different.empty() && !mixture) {
+      return MakeVerdict(VerdictKind::kEngineBug, probe.op, ErrorClass::kState,
+                         absl::StrCat("replacing token ", edit.position,
+                                      " changes what comes before it: ", comparison.different));
+    }
+    proof.served = true;
+    proof.changed |= comparison.changed;
+    verdict.judged += comparison.judged;
+  }
+  if (!mixture) return std::nullopt;
+  const Verdict nll = JudgeNlls(c, edit.position, kNll + 1, "nll", observations);
+  if (!Add(nll, verdict)) return nll;
+  return std::nullopt;
 }
 
 Verdict Judge(const Case& erased, Observations& observations) {
@@ -129,29 +174,15 @@ Verdict Judge(const Case& erased, Observations& observations) {
                        "nothing stands before the replaced token");
   }
   Verdict verdict;
-  bool changed = false, served = false;
-  for (size_t i = 0; i < std::size(kProbes); ++i) {
-    const Probe& probe = kProbes[i];
-    const Reply &base = observations[2 * i], &edited = observations[2 * i + 1];
-    if (!base.ok() && base.failure->kind == FailureKind::kUnsupported) continue;
-    for (const Reply* reply : {&base, &edited}) {
-      if (!reply->ok()) return EngineFailure(*reply->failure, probe.op);
-    }
-    served = true;
-    Comparison comparison = Compare(probe, edit, base.message, edited.message);
-    if (comparison.wrong) return *std::move(comparison.wrong);
-    changed |= comparison.changed;
-    verdict.judged += comparison.judged;
-  }
-  if (!served || !changed) {
+  Proof proof;
+  if (auto found = JudgeProbes(c, edit, observations, verdict, proof)) return *found;
+  if (!proof.served || !proof.changed) {
     return MakeVerdict(VerdictKind::kUnsupported, "", ErrorClass::kNone,
-                       served ? "the replaced token changes nothing, also not behind it"
-                              : "the engine serves neither hidden, taps nor nll");
+                       proof.served ? "the replaced token changes nothing, also not behind it"
+                                    : "the engine serves neither hidden, taps nor nll");
   }
-  Verdict shorter = JudgeShorter(c, edit.position, observations);
-  if (shorter.kind != VerdictKind::kPass) return shorter;
-  verdict.judged += shorter.judged;
-  verdict.measures = std::move(shorter.measures);
+  const Verdict shorter = JudgeNlls(c, edit.position, kShorter, kShorterStage, observations);
+  if (!Add(shorter, verdict)) return shorter;
   return verdict;
 }
 

@@ -257,7 +257,7 @@ Verdict JudgeGreedy(const ModelRunCase& c, Observations& observations) {
   LogitsAnswer judged = DecisionRows(decisions, prompts.size());
   const JudgedRows rows{forced, ModelPath::kSession, *exact, judged};
   return JudgeBeforeRouterTies(
-      rows, layout.references, observations, [&](const JudgedRows& before) {
+      rows, ReferencesFrom(layout.references), observations, [&](const JudgedRows& before) {
         return JudgeDecisions(before, DecisionsOf(before, decisions), layout, observations);
       });
 }

@@ -16,9 +16,11 @@ namespace crosscheck {
 namespace {
 
 // A way to compute the logits; `kSplit` is path session with RelationCase::split.
-enum Way : size_t { kPrompt, kReadout, kSession, kSplit, kWays };
-constexpr std::string_view kWayNames[] = {"prompt", "readout", "session", "split"};
-constexpr ModelPath kPaths[] = {ModelPath::kPrompt, ModelPath::kReadout, ModelPath::kSession,
+// Readout comes first, as it answers every position: a pair with it shows a defect in the shortest
+// sequence.
+enum Way : size_t { kReadout, kPrompt, kSession, kSplit, kWays };
+constexpr std::string_view kWayNames[] = {"readout", "prompt", "session", "split"};
+constexpr ModelPath kPaths[] = {ModelPath::kReadout, ModelPath::kPrompt, ModelPath::kSession,
                                 ModelPath::kSession};
 
 // Observations: the engine's answer by each way, then these, then the references of each way.
@@ -129,8 +131,13 @@ std::optional<Verdict> JudgeNll(const Answer& readout, Observations& observation
 // Adds a passed comparison to the sum, which keeps the largest share of the bound by metric. True
 // when it did not pass.
 bool Stops(const Verdict& part, Verdict& sum) {
-  if (part.kind != VerdictKind::kPass) return true;
+  if (part.kind != VerdictKind::kPass && part.kind != VerdictKind::kNearTie) return true;
+  if (part.kind == VerdictKind::kNearTie) {
+    sum.kind = part.kind;
+    sum.message = part.message;
+  }
   sum.judged += part.judged;
+  sum.near_ties += part.near_ties;
   for (Measure measure : part.measures) {
     measure.path = "pairs";
     const auto known = std::find_if(sum.measures.begin(), sum.measures.end(),

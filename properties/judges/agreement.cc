@@ -135,6 +135,24 @@ void Conclude(const Distances& error, const PairBound& bound, Verdict& verdict) 
 
 }  // namespace
 
+// The two sides at the positions that both judge.
+static Verdict JudgePair(const JudgedRows& a, size_t first_a, const JudgedRows& b, size_t first_b,
+                         std::string_view stage, Observations& observations) {
+  Verdict verdict;
+  verdict.signature.stage = std::string(stage);
+  verdict.judged = CountRows(a.judged);
+  verdict.bucket = BucketOf(b.c, b.path).ToString();
+  const Distances error = PoolDistances(a.judged, b.judged, a.judged).Result();
+  PairBound bound(a, b, PoolDistances(a.exact, a.judged, a.judged).largest_exact());
+  const auto passes = [&] {
+    return std::all_of(std::begin(kVerdictMetrics), std::end(kVerdictMetrics),
+                       [&](Metric m) { return error[Index(m)] <= bound.Of(m); });
+  };
+  if (auto failed = bound.WidenUntil(first_a, first_b, observations, passes)) return *failed;
+  Conclude(error, bound, verdict);
+  return verdict;
+}
+
 Verdict JudgeAgreement(const Side& a, const Side& b, std::string_view stage, size_t exact_run,
                        Observations& observations) {
   const LogitsAnswer first = SharedRows(a.answer, b.answer),
@@ -149,17 +167,20 @@ Verdict JudgeAgreement(const Side& a, const Side& b, std::string_view stage, siz
   for (const LogitsAnswer* answer : {&first, &second}) {
     if (auto found = JudgeNonfinite(exact, *answer, stage)) return *found;
   }
-  verdict.bucket = BucketOf(b.c, b.path).ToString();
-  const Distances error = PoolDistances(first, second, first).Result();
-  PairBound bound({a.c, a.path, exact, first}, {b.c, b.path, exact, second},
-                  PoolDistances(exact, first, first).largest_exact());
-  const auto passes = [&] {
-    return std::all_of(std::begin(kVerdictMetrics), std::end(kVerdictMetrics),
-                       [&](Metric m) { return error[Index(m)] <= bound.Of(m); });
-  };
-  auto failed = bound.WidenUntil(a.first_reference, b.first_reference, observations, passes);
-  if (failed) return *failed;
-  Conclude(error, bound, verdict);
+  // A near tie on either path ends what can be compared.
+  verdict = JudgeBeforeRouterTies(
+      {a.c, a.path, exact, first}, PerturbedFrom(a.first_reference), observations,
+      [&](const JudgedRows& before_a) {
+        const LogitsAnswer left = SharedRows(second, before_a.judged);
+        return JudgeBeforeRouterTies(
+            {b.c, b.path, exact, left}, PerturbedFrom(b.first_reference), observations,
+            [&](const JudgedRows& before_b) {
+              const LogitsAnswer shared = SharedRows(before_a.judged, before_b.judged);
+              return JudgePair({a.c, a.path, exact, shared}, a.first_reference, before_b,
+                               b.first_reference, stage, observations);
+            });
+      });
+  verdict.signature.stage = std::string(stage);
   return verdict;
 }
 
@@ -182,6 +203,40 @@ LogitsAnswer FirstRows(const LogitsAnswer& exact, size_t count) {
   return rows;
 }
 
+// At the positions that `rows` judges; the error and the largest value are of those.
+Verdict JudgeNllRows(const JudgedRows& rows, absl::Span<const double> first,
+                     absl::Span<const double> second, std::string_view stage,
+                     size_t first_reference, Observations& observations) {
+  double error = 0, largest = PoolDistances(rows.exact, rows.judged, rows.judged).largest_exact();
+  PairBound bound(rows, rows, largest);
+  const size_t count = rows.judged.sequences.front().positions.size();
+  for (size_t i = 0; i < count; ++i) {
+    error = std::max(error, std::abs(first[i] - second[i]));
+    largest = std::max({largest, std::abs(first[i]), std::abs(second[i])});
+  }
+  const double rounding = NllRounding(rows.c.model->spec.vocab, largest);
+  const auto allowed = [&] { return 2 * bound.Of(Metric::kCentredLinf) + rounding; };
+  auto failed = bound.WidenUntil(first_reference, first_reference, observations,
+                                 [&] { return error <= allowed(); });
+  if (failed) return *failed;
+  Verdict verdict;
+  verdict.signature.stage = std::string(stage);
+  verdict.judged = static_cast<int>(count);
+  verdict.bucket = BucketOf(rows.c, rows.path).ToString();
+  verdict.measures.push_back({.metric = "nll",
+                              .path = verdict.signature.stage,
+                              .error = error,
+                              .bound = allowed(),
+                              .floor_bound = 2 * bound.FloorOf(Metric::kCentredLinf) + rounding});
+  if (error <= allowed()) return verdict;
+  verdict.kind = VerdictKind::kEngineBug;
+  verdict.signature.error = ErrorClass::kNumeric;
+  verdict.marginal = error < kMarginalFactor * allowed();
+  verdict.message = absl::StrFormat("%s: -ln p differs by %.4g, above %.4g; bucket %s",
+                                    verdict.signature.stage, error, allowed(), verdict.bucket);
+  return verdict;
+}
+
 }  // namespace
 
 Verdict JudgeNllAgreement(const ModelRunCase& c, absl::Span<const double> first,
@@ -195,38 +250,19 @@ Verdict JudgeNllAgreement(const ModelRunCase& c, absl::Span<const double> first,
   if (auto failed = ReadExactRun(c, exact_run, stage, observations, exact)) return *failed;
   if (auto drift = JudgeNonfinite(exact, LogitsAnswer{}, stage)) return *drift;
 
-  double error = 0, largest = 0;
   for (size_t i = 0; i < first.size(); ++i) {
-    const double difference = std::abs(first[i] - second[i]);
-    if (!std::isfinite(difference)) {
-      return MakeVerdict(VerdictKind::kEngineBug, stage, ErrorClass::kNonfinite,
-                         absl::StrCat("position ", i, ": ", first[i], " and ", second[i],
-                                      "; the exact logits are finite"));
-    }
-    error = std::max(error, difference);
-    largest = std::max({largest, std::abs(first[i]), std::abs(second[i])});
+    if (std::isfinite(first[i]) && std::isfinite(second[i])) continue;
+    return MakeVerdict(VerdictKind::kEngineBug, stage, ErrorClass::kNonfinite,
+                       absl::StrCat("position ", i, ": ", first[i], " and ", second[i],
+                                    "; the exact logits are finite"));
   }
   const LogitsAnswer rows = FirstRows(exact, first.size());
-  const JudgedRows judged{c, ModelPath::kReadout, exact, rows};
-  const double largest_exact = PoolDistances(exact, rows, rows).largest_exact();
-  PairBound bound(judged, judged, largest_exact);
-  const double rounding = NllRounding(c.model->spec.vocab, std::max(largest, largest_exact));
-  const auto allowed = [&] { return 2 * bound.Of(Metric::kCentredLinf) + rounding; };
-  auto failed = bound.WidenUntil(first_reference, first_reference, observations,
-                                 [&] { return error <= allowed(); });
-  if (failed) return *failed;
-  verdict.bucket = BucketOf(c, ModelPath::kReadout).ToString();
-  verdict.measures.push_back({.metric = "nll",
-                              .path = verdict.signature.stage,
-                              .error = error,
-                              .bound = allowed(),
-                              .floor_bound = 2 * bound.FloorOf(Metric::kCentredLinf) + rounding});
-  if (error <= allowed()) return verdict;
-  verdict.kind = VerdictKind::kEngineBug;
-  verdict.signature.error = ErrorClass::kNumeric;
-  verdict.marginal = error < kMarginalFactor * allowed();
-  verdict.message = absl::StrFormat("%s: -ln p differs by %.4g, above %.4g; bucket %s",
-                                    verdict.signature.stage, error, allowed(), verdict.bucket);
+  verdict = JudgeBeforeRouterTies(
+      {c, ModelPath::kReadout, exact, rows}, PerturbedFrom(first_reference), observations,
+      [&](const JudgedRows& before) {
+        return JudgeNllRows(before, first, second, stage, first_reference, observations);
+      });
+  verdict.signature.stage = std::string(stage);
   return verdict;
 }
 

@@ -96,26 +96,31 @@ static_assert(kReferenceRuns == 1 + kPerturbedVariants * (1 + kNudges));
 // A null head: most of these runs are never looked at, and an empty object would be allocated.
 Message UnusedRequest() { return {.head = nullptr, .tensors = {}}; }
 
+DerivedRequest AskingForRouters(const DerivedRequest& wanted,
+                                const std::shared_ptr<const ModelRecipe>& model) {
+  if (!TraitsOf(model->spec.family).mixture) return wanted;
+  return [wanted, model](Observations& observations) {
+    return WithRouter(wanted(observations), model->spec);
+  };
+}
+
 }  // namespace
 
 void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
-                      const DerivedRequest& wanted) {
-  const bool mixture = TraitsOf(model->spec.family).mixture;
-  const DerivedRequest derive =
-      !mixture ? wanted : DerivedRequest([wanted, model](Observations& observations) {
-        return WithRouter(wanted(observations), model->spec);
-      });
+                      const DerivedRequest& derive) {
   plan.reserve(plan.size() + kReferenceRuns);
   plan.push_back({.role = Role::kTorch,
                   .variant = static_cast<int>(TorchPrecision::kFp32),
                   .model = model,
                   .request = UnusedRequest(),
-                  .derive = derive});
+                  .derive = AskingForRouters(derive, model)});
   AppendPerturbed(plan, model, derive);
 }
 
 void AppendPerturbed(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
-                     const DerivedRequest& derive) {
+                     const DerivedRequest& wanted) {
+  const DerivedRequest derive = AskingForRouters(wanted, model);
+  plan.reserve(plan.size() + kPerturbedRuns);
   for (int nudge = 0; nudge <= kNudges; ++nudge) {
     for (int variant = 1; variant <= kPerturbedVariants; ++variant) {
       plan.push_back({.role = Role::kPerturbed,
@@ -191,14 +196,13 @@ void CountRouterTies(int dropped, const std::string& stage, Verdict& verdict) {
 
 }  // namespace
 
-Verdict JudgeBeforeRouterTies(const JudgedRows& rows, size_t first_reference,
+Verdict JudgeBeforeRouterTies(const JudgedRows& rows, absl::Span<const ReferenceRun> references,
                               Observations& observations,
                               const std::function<Verdict(const JudgedRows&)>& judge) {
   if (rows.exact.routers.empty()) return judge(rows);
   const BucketBounds* bucket = CommittedErrorBounds().Find(BucketOf(rows.c, rows.path));
   RouterTies ties(bucket, rows.c.model->spec.experts_per_token, rows.exact);
   std::vector<LogitsAnswer> consulted;
-  const std::vector<ReferenceRun> references = ReferencesFrom(first_reference);
   Verdict verdict;
   for (size_t wanted : {kFirstRouterReferences, references.size()}) {
     for (size_t i = wanted == references.size() ? kFirstRouterReferences : 0; i < wanted; ++i) {
@@ -281,9 +285,9 @@ static Verdict JudgeRows(const JudgedRows& rows, size_t first_reference,
 }
 
 Verdict JudgeTolerance(const JudgedRows& rows, size_t first_reference, Observations& observations) {
-  return JudgeBeforeRouterTies(rows, first_reference, observations, [&](const JudgedRows& before) {
-    return JudgeRows(before, first_reference, observations);
-  });
+  return JudgeBeforeRouterTies(
+      rows, ReferencesFrom(first_reference), observations,
+      [&](const JudgedRows& before) { return JudgeRows(before, first_reference, observations); });
 }
 
 }  // namespace crosscheck

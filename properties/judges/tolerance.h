@@ -52,9 +52,9 @@ std::vector<ReferenceRun> PerturbedFrom(size_t first);
 BucketKey BucketOf(const ModelRunCase& c, ModelPath path);
 
 // Calls `judge` with the rows before the near ties of a router (judges/router.h) and counts the
-// others: near ties as three references show them, and, where a bug is left, as all of them do.
+// others: near ties as the first three references show them, and, where a bug is left, as all do.
 // Without routers `judge` gets `rows`.
-Verdict JudgeBeforeRouterTies(const JudgedRows& rows, size_t first_reference,
+Verdict JudgeBeforeRouterTies(const JudgedRows& rows, absl::Span<const ReferenceRun> references,
                               Observations& observations,
                               const std::function<Verdict(const JudgedRows&)>& judge);
 

@@ -40,11 +40,11 @@ class CausalityTest : public testing::Test {
     seen_.replies[kShorter] = TensorReply("nll", {1}, {1});
   }
   Verdict Judge() { return Causality().judge(Case(ModelRunSubject(), run_), seen_); }
-  void ExpectBug(const std::string& stage) {
+  void ExpectBug(const std::string& stage, ErrorClass error = ErrorClass::kState) {
     const Verdict verdict = Judge();
     EXPECT_EQ(verdict.kind, VerdictKind::kEngineBug) << verdict.message;
     EXPECT_EQ(verdict.signature.stage, stage);
-    EXPECT_EQ(verdict.signature.error, ErrorClass::kState);
+    EXPECT_EQ(verdict.signature.error, error);
   }
 
   ModelRunCase run_;
@@ -106,6 +106,23 @@ TEST_F(CausalityTest, AnNllThatDependsOnTheLengthBeyondRoundingIsABug) {
   EXPECT_EQ(verdict.kind, VerdictKind::kEngineBug);
   EXPECT_EQ(verdict.signature.stage, "shorter");
   EXPECT_EQ(verdict.signature.error, ErrorClass::kNumeric);
+}
+
+// Its experts' batches change with the edit, so that only the bound decides.
+TEST_F(CausalityTest, InAMixtureOfExpertsNllsAreJudgedByTheBound) {
+  auto model = std::make_shared<ModelRecipe>(*run_.model);
+  model->spec.family = Family::kQwen35Moe;
+  run_.model = model;
+  const Rows exact = {{0, 1, 2, 3}, std::vector<std::vector<double>>(4, {0, 1, 2, 3, 4, 5, 6, 7})};
+  Rows off = exact;
+  off.logits[0][3] += 0.01;
+  seen_.replies[kExact] = LogitsReply<double>({exact}, {{"readout", 4}});
+  seen_.replies[kReference] = LogitsReply<float>({off}, {{"readout", 4}});
+  seen_.replies[kHiddenEdited] = TensorReply("hidden", {4, 2}, {0, 2, 3, 4, 5, 9, 9, 9});
+  seen_.replies[kNllEdited] = TensorReply("nll", {3}, {1.1, 8, 9});
+  EXPECT_EQ(Judge().kind, VerdictKind::kPass) << Judge().message;
+  seen_.replies[kNllEdited] = TensorReply("nll", {3}, {1.2, 8, 9});
+  ExpectBug("nll", ErrorClass::kNumeric);
 }
 
 TEST_F(CausalityTest, AnEditThatChangesNothingProvesNothing) {

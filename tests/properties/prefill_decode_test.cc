@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kVocab = 4;
 // As planned: the engine by each way, its NLLs, exact, references of each way.
-constexpr size_t kPrompt = 0, kReadout = 1, kSession = 2, kSplit = 3, kNll = 4, kExact = 5;
+constexpr size_t kReadout = 0, kPrompt = 1, kSession = 2, kSplit = 3, kNll = 4, kExact = 5;
 constexpr size_t ReferenceOf(size_t way) { return 6 + way * kPerturbedRuns; }
 
 const Property& Relation() { return *FindProperty("prefill_decode"); }
@@ -102,7 +102,7 @@ TEST_F(PrefillDecodeTest, ASplitLikeTheSessionIsNotRunAgain) {
 TEST_F(PrefillDecodeTest, AStepThatDiffersFromPrefillIsABug) {
   References(0.001);
   Answers(kSession, 1);
-  ExpectBug("prompt-session");
+  ExpectBug("readout-session");
   EXPECT_FALSE(Judge().marginal);
 }
 
@@ -135,7 +135,7 @@ TEST_F(PrefillDecodeTest, TokenNllsThatAreNotThoseOfTheLogitsAreABug) {
 
 TEST_F(PrefillDecodeTest, InfinityWhereTheExactModelIsFiniteIsABug) {
   Answers(kReadout, std::numeric_limits<double>::infinity());
-  ExpectBug("prompt-readout", ErrorClass::kNonfinite);
+  ExpectBug("readout-prompt", ErrorClass::kNonfinite);
 }
 
 TEST_F(PrefillDecodeTest, WaysThatTheEngineLacksAreLeftOut) {
