@@ -40,6 +40,9 @@ constexpr uint64_t kSlackBytes = 64ull << 20;
 
 enum Observation : size_t { kEngineLoad, kExactLoad, kEngineRun, kExactRun, kFirstReference };
 constexpr size_t kFirstReferenceLoad = kFirstReference + kReferenceRuns;
+// The engine on the files without the changes of kObeyed.
+constexpr size_t kPlainLoad = kFirstReferenceLoad + kReferenceRuns;
+constexpr size_t kPlainRun = kPlainLoad + 1;
 
 struct Change {
   MutationKind kind;
@@ -93,6 +96,27 @@ constexpr DocumentedRefusal kDocumentedRefusals[] = {
 
 bool Is(const Mutation& mutation, const Change& change) {
   return mutation.Is(change.kind, change.way);
+}
+
+// Keys that our references do not implement and that change what Transformers computes.
+constexpr Change kRopeScaling = {MutationKind::kConfigForm, "rope_scaling"};
+constexpr Change kObeyed[] = {{MutationKind::kConfigForm, "other_activation"}, kRopeScaling};
+
+bool IsObeyed(const Mutation& mutation) {
+  return std::any_of(std::begin(kObeyed), std::end(kObeyed),
+                     [&](const Change& change) { return Is(mutation, change); });
+}
+
+// True when a key of kObeyed must show in the logits: the rest is plain, weights are of usual size,
+// and positions matter where the key is about positions.
+bool MustShow(const LoaderCase& c) {
+  const auto& layers = c.model.spec.layers;
+  const bool positions = c.ids.size() > 1 && std::find(layers.begin(), layers.end(),
+                                                       LayerKind::kFullAttention) != layers.end();
+  return c.model.weights.style == WeightStyle::kPlain && !c.mutations.empty() &&
+         std::all_of(c.mutations.begin(), c.mutations.end(), [&](const Mutation& mutation) {
+           return IsObeyed(mutation) && (positions || !Is(mutation, kRopeScaling));
+         });
 }
 
 // True when the engine has no reason, its documented ones included, to refuse the files.
@@ -168,6 +192,10 @@ std::vector<Run> Plan(const Case& erased) {
     run.derive = LogitsAfter(kFirstReferenceLoad + i, erased);
     plan.push_back(std::move(load));
   }
+  LoaderCase plain = c;
+  std::erase_if(plain.mutations, IsObeyed);
+  plan.push_back({.role = Role::kEngine, .request = LoadRequest(), .files = FilesOf(plain)});
+  plan.push_back({.role = Role::kEngine, .derive = LogitsAfter(kPlainLoad, erased)});
   return plan;
 }
 
@@ -187,8 +215,14 @@ Verdict JudgeRefusal(const LoaderCase& c, const Failure& failure, Observations& 
   return Judged(VerdictKind::kPass, ErrorClass::kNone, "");
 }
 
+bool SameLogits(const Reply& a, const Reply& b) {
+  const Tensor* left = a.ok() ? a.message.Find("logits.0") : nullptr;
+  const Tensor* right = b.ok() ? b.message.Find("logits.0") : nullptr;
+  return left != nullptr && right != nullptr && left->bytes == right->bytes;
+}
+
 // The engine took what our reader does not.
-Verdict JudgeUndefined(const Failure& refusal, Observations& seen) {
+Verdict JudgeUndefined(const LoaderCase& c, const Failure& refusal, Observations& seen) {
   if (refusal.kind != FailureKind::kRefused) return ReferenceFailure(refusal, "exact", kLoadStage);
   const Reply& run = seen[kEngineRun];
   if (!run.ok() && run.failure->kind != FailureKind::kRefused) {
@@ -197,6 +231,11 @@ Verdict JudgeUndefined(const Failure& refusal, Observations& seen) {
   if (refusal.type == "DATA_LOSS" || refusal.type == "NOT_FOUND") {
     return Judged(VerdictKind::kEngineBug, ErrorClass::kWeights,
                   absl::StrCat("accepts files that no reader can take: ", refusal.message));
+  }
+  if (MustShow(c) && SameLogits(run, seen[kPlainRun])) {
+    return Judged(
+        VerdictKind::kEngineBug, ErrorClass::kNumeric,
+        absl::StrCat("accepts without effect a key that Transformers obeys: ", refusal.message));
   }
   return MakeVerdict(VerdictKind::kUnsupported, kLoadStage, ErrorClass::kNone,
                      "our reader does not say what the files mean");
@@ -243,7 +282,7 @@ Verdict Judge(const Case& erased, Observations& seen) {
     return EngineFailure(*load.failure, kLoadStage);
   }
   const Reply& meaning = seen[kExactLoad];
-  if (!meaning.ok()) return JudgeUndefined(*meaning.failure, seen);
+  if (!meaning.ok()) return JudgeUndefined(c, *meaning.failure, seen);
   if (HeadInteger(load, "vocab") != HeadInteger(meaning, "vocab")) {
     return Judged(VerdictKind::kEngineBug, ErrorClass::kWeights,
                   absl::StrCat("loads a vocabulary of ", HeadInteger(load, "vocab"),

@@ -120,6 +120,7 @@ void MutateConfig(const Mutation& mutation, OrderedJson& config) {
   if (way == "rope_scaling" && has_text) {
     (*text)["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 2.0}};
   }
+  if (way == "other_activation" && has_text) (*text)["hidden_act"] = "gelu";
   if (way == "quantization_config") config["quantization_config"] = {{"quant_method", "fp8"}};
   if (way == "other_architecture") config["architectures"] = {"LlamaForCausalLM"};
   if (way == "vision_config") config["vision_config"] = {{"hidden_size", 3}, {"depth", 0}};

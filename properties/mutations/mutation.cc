@@ -22,7 +22,8 @@ constexpr std::string_view kConfigFormWays[] = {"flat",
                                                 "rope_scaling",
                                                 "quantization_config",
                                                 "other_architecture",
-                                                "vision_config"};
+                                                "vision_config",
+                                                "other_activation"};
 constexpr std::string_view kTextWays[] = {"empty",           "half",        "no_last_byte",
                                           "byte_after",      "space_after", "space_before",
                                           "byte_order_mark", "not_utf8",    "nul_after",

@@ -150,6 +150,7 @@ const PlantedFault kFaults[] = {
     {.name = "missing_as_zeros",
      .error = ErrorClass::kWeights,
      .minimum = {.changes = 1},
+     .cases = 256,
      .property = "loader"},
     {.name = "bf16_as_f16",
      .error = ErrorClass::kNumeric,
@@ -162,10 +163,12 @@ const PlantedFault kFaults[] = {
     {.name = "allocates_by_header",
      .error = ErrorClass::kMemory,
      .minimum = {.changes = 1},
+     .cases = 256,
      .property = "loader"},
     {.name = "refuses_extra_tensors",
      .error = ErrorClass::kRejection,
      .minimum = {.changes = 1},
+     .cases = 2000,
      .property = "loader"},
 };
 

@@ -81,7 +81,7 @@ class LoaderTest : public testing::Test {
 
 TEST_F(LoaderTest, PlanGivesTheSameFilesToAllAndRunsWhatWasLoaded) {
   const std::vector<crosscheck::Run> plan = Loader().plan(Case(LoaderSubject(), case_));
-  ASSERT_EQ(plan.size(), 4 + 2 * kReferenceRuns);
+  ASSERT_EQ(plan.size(), 4 + 2 * kReferenceRuns + 2);
   EveryoneAnswers();
   EXPECT_EQ(plan[kEngineLoad].request.head["op"], "load");
   EXPECT_GT(plan[kEngineLoad].request.head["memory_allowance"], 64 << 20);
@@ -97,7 +97,7 @@ TEST_F(LoaderTest, PlanGivesTheSameFilesToAllAndRunsWhatWasLoaded) {
     seen_.replies[kTorch + kReferenceRuns + i].message.head = {{"model", absl::StrCat("r", i)}};
     EXPECT_EQ(plan[kTorch + i].derive(seen_).head["model"], absl::StrCat("r", i));
   }
-  EXPECT_EQ(plan.back().request.head["nudge"], 12);
+  EXPECT_EQ(plan[kLastReference + kReferenceRuns].request.head["nudge"], 12);
 }
 
 TEST_F(LoaderTest, RefusalOfAChangeIsAPassAndOfAPlainCheckpointABug) {
@@ -162,6 +162,25 @@ TEST_F(LoaderTest, AcceptingWhatNoReaderCanTakeIsABugAndWhatOursDoesNotIsNotJudg
   EXPECT_EQ(Judge().kind, VerdictKind::kUnsupported);
   Fails(kExactLoad, FailureKind::kInternal);
   EXPECT_EQ(Judge().kind, VerdictKind::kReferenceDrift);
+}
+
+TEST_F(LoaderTest, KeyThatTransformersObeysMustShow) {
+  constexpr size_t kPlainRun = kTorch + 2 * kReferenceRuns + 1;
+  EveryoneAnswers();
+  Fails(kExactLoad, FailureKind::kRefused, "FAILED_PRECONDITION");
+  case_.mutations = {Change(MutationKind::kConfigForm, "rope_scaling")};
+  seen_.replies[kPlainRun] = Logits<float>(0);
+  EXPECT_EQ(Judge().kind, VerdictKind::kEngineBug);
+  EXPECT_EQ(Judge().signature.error, ErrorClass::kNumeric);
+  seen_.replies[kPlainRun] = Logits<float>(1e-3);
+  EXPECT_EQ(Judge().kind, VerdictKind::kUnsupported);
+  seen_.replies[kPlainRun] = Logits<float>(0);
+  case_.ids = {1};
+  EXPECT_EQ(Judge().kind, VerdictKind::kUnsupported);
+  case_.mutations = {Change(MutationKind::kConfigForm, "other_activation")};
+  EXPECT_EQ(Judge().kind, VerdictKind::kEngineBug);
+  case_.model.weights.style = WeightStyle::kTiny;
+  EXPECT_EQ(Judge().kind, VerdictKind::kUnsupported);
 }
 
 TEST_F(LoaderTest, LogitsOfLoadedFilesAreJudged) {
