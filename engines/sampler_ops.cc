@@ -126,7 +126,10 @@ absl::StatusOr<SamplingParameters> ReadSampling(const Json& sampling) {
 
 absl::StatusOr<uint64_t> ReadSeed(const Json& object) {
   const Json* seed = FindField(object, "seed");
-  if (seed == nullptr || !seed->is_number_unsigned()) {
+  // A message that was never text holds small seeds as signed numbers.
+  const bool unsigned_value = seed != nullptr && seed->is_number_integer() &&
+                              (seed->is_number_unsigned() || seed->get<int64_t>() >= 0);
+  if (!unsigned_value) {
     return absl::InvalidArgumentError("field \"seed\": expected an unsigned integer");
   }
   return seed->get<uint64_t>();

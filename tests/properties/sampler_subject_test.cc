@@ -46,7 +46,9 @@ TEST(MakeLogitsTest, StylesShowWhatTheyAreFor) {
 }
 
 TEST(SeedAtTest, KindsAreWhatUsersWrite) {
-  SamplerCase c{.seeds = SeedKind::kConsecutive, .seed = 4};
+  SamplerCase c;
+  c.seeds = SeedKind::kConsecutive;
+  c.seed = 4;
   EXPECT_EQ(SeedAt(c, 0), 0u);
   EXPECT_EQ(SeedAt(c, 9), 9u);
   c.seeds = SeedKind::kSeconds;
