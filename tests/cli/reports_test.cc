@@ -23,7 +23,7 @@ SmokeReport HostileReport() {
   report.seconds = 1.5;
   report.complete = true;
   for (const char* name : {"logit_closeness", "greedy_prefix", "lora_merge", "loader"}) {
-    report.properties.push_back({.name = name});
+    report.properties.emplace_back().name = name;
   }
   report.properties[0].judged = 3;
   report.properties[0].findings = 2;
