@@ -33,17 +33,23 @@ struct ExportFlags {
 struct Prompt {
   std::vector<int32_t> ids;  // without masked positions
   int generate = 0;          // greedy tokens that the case asks for
-  bool operator==(const Prompt&) const = default;
 };
 
 // What the plans of a case ask the engine about one model.
 struct ModelQuestions {
   std::shared_ptr<const ModelRecipe> model;
   std::vector<Prompt> prompts;
+  Json requests = Json::array();  // as the engine gets them
 
   void Add(Prompt prompt) {
-    const bool known = std::find(prompts.begin(), prompts.end(), prompt) != prompts.end();
-    if (!prompt.ids.empty() && !known) prompts.push_back(std::move(prompt));
+    if (prompt.ids.empty()) return;
+    const auto known = std::find_if(prompts.begin(), prompts.end(),
+                                    [&](const Prompt& p) { return p.ids == prompt.ids; });
+    if (known == prompts.end()) {
+      prompts.push_back(std::move(prompt));
+    } else {
+      known->generate = std::max(known->generate, prompt.generate);
+    }
   }
 };
 
@@ -85,7 +91,9 @@ ModelQuestions QuestionsOf(const CaseFile& file) {
     for (const Run& run : property->plan(file.value)) {
       if (run.role != Role::kEngine || run.model == nullptr) continue;
       if (questions.model == nullptr) questions.model = run.model;
-      if (*run.model == *questions.model) AddPrompts(run.request.head, questions);
+      if (!(*run.model == *questions.model)) continue;
+      questions.requests.push_back(run.request.head);
+      AddPrompts(run.request.head, questions);
     }
   }
   const ModelSpec* spec = questions.model == nullptr ? nullptr : &questions.model->spec;
@@ -187,6 +195,7 @@ Json Description(const CaseFile& file, const ModelQuestions& questions, double f
           {"engine", file.engine},
           {"build", BuildId()},
           {"prompts", prompts},
+          {"requests", questions.requests},
           {"errors", {{"logits_f32_vs_f64", fp32_error}}},
           {"fields", fields}};
 }
@@ -212,11 +221,11 @@ int RunExport(const ExportFlags& flags) {
   auto file = ReadCaseFile(flags.path);
   if (!file.ok()) return Fail(file.status());
   const ModelQuestions questions = QuestionsOf(*file);
-  if (questions.model == nullptr || questions.prompts.empty()) {
+  if (questions.model == nullptr) {
     return Fail(absl::InvalidArgumentError(absl::StrCat(
         flags.path, ": subject ", std::string(file->value.subject().name),
-        " runs no model on a prompt, so there is no checkpoint to export; `crosscheck show` prints "
-        "its fields and answers")));
+        " runs no model, so there is no checkpoint to export; `crosscheck show` prints its fields "
+        "and answers")));
   }
   std::error_code error;
   std::string target = flags.folder;

@@ -45,7 +45,8 @@ while f"p{len(prompts)}.input_ids" in expected:
 files = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
 mine = transformers_logits(prompts) if "--transformers" in sys.argv else read_safetensors(files[0]) if files else {}
 # What correct float32 implementations are off by; an engine may be off by four times as much.
-fp32, wrong = json.load(open(os.path.join(FOLDER, "golden.json")))["errors"]["logits_f32_vs_f64"], 0
+GOLDEN = json.load(open(os.path.join(FOLDER, "golden.json")))
+fp32, wrong = GOLDEN["errors"]["logits_f32_vs_f64"], 0
 for i, ids in enumerate(prompts):
     logits = expected[f"p{i}.logits_f64"]
     print(f"p{i}: ids {ids}")
@@ -62,6 +63,8 @@ for i, ids in enumerate(prompts):
         wrong += differs
         print(f"    yours: {'WRONG' if differs else 'agrees'}, largest error {error.max():.3g} at position "
               f"{len(logits) - len(rows) + at[0]}, token {at[1]}")
+if not prompts:  # the case is about requests that an engine must refuse, or about an order of calls
+    print("no legal prompt; the requests to the engine:", *map(json.dumps, GOLDEN["requests"]), sep="\n    ")
 sys.exit(2 if wrong else 0)
 )py";
 

@@ -11,12 +11,7 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-std::string SeedCase() {
-  for (const auto& entry : std::filesystem::directory_iterator("seeds")) {
-    if (Slurp(entry.path()).find("subject = model_run") != std::string::npos) return entry.path();
-  }
-  return "";
-}
+std::string SeedCase() { return "seeds/qwen3_5/odd_head_ratios.case"; }
 
 class ExportTest : public testing::Test {
  protected:
@@ -38,7 +33,7 @@ TEST_F(ExportTest, TheFolderIsAGoldenThatReferencesAndEnginesReproduce) {
   const CommandResult check = RunCrosscheck("golden check " + Folder() + " --engine exact:fp32");
   EXPECT_EQ(check.exit_code, 0) << check.out << check.err;
   const CommandResult wrong =
-      RunCrosscheck("golden check " + Folder() + " --engine faulty:token_logit");
+      RunCrosscheck("golden check " + Folder() + " --engine faulty:rope_pairing");
   EXPECT_EQ(wrong.exit_code, 2) << wrong.out << wrong.err;
 }
 
@@ -63,6 +58,24 @@ TEST_F(ExportTest, TheScriptShowsTheExactAnswers) {
   ASSERT_EQ(std::system(make.c_str()), 0);
   EXPECT_EQ(WEXITSTATUS(std::system((script + " " + mine + " >" + out).c_str())), 2);
   EXPECT_THAT(Slurp(out), HasSubstr("WRONG"));
+}
+
+// A case about refusals has no prompt that a model answers.
+TEST_F(ExportTest, ACaseWithoutALegalPromptKeepsItsRequests) {
+  const std::string path =
+      "corpus/regressions/session_protocol/session_protocol.lattice.decode_id.panic.case";
+  const CommandResult result = RunCrosscheck("export " + path + " " + Folder());
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_FALSE(json::parse(Slurp(Folder() + "/golden.json"))["requests"].empty());
+}
+
+TEST_F(ExportTest, ASubjectWithoutAModelIsAnErrorThatSaysSo) {
+  const std::string path = (parent_.path() / "sampler.case").string();
+  std::ofstream(path) << "subject = sampler\n";
+  const CommandResult result = RunCrosscheck("export " + path + " " + Folder());
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("runs no model"));
+  EXPECT_FALSE(std::filesystem::exists(Folder()));
 }
 
 TEST_F(ExportTest, ErrorsLeaveNothing) {

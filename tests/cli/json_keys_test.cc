@@ -80,7 +80,7 @@ class JsonKeysTest : public testing::Test {
     folder_ = new TemporaryFolder();
     smoke_ = new CommandResult(RunCrosscheck(
         "smoke --engine faulty:token_logit --property logit_closeness,greedy_prefix "
-        "--cases 64 --evaluations 40 --json - --corpus '' --sarif " +
+        "--cases 48 --evaluations 15 --json - --corpus '' --sarif " +
         Path("smoke.sarif") + " --junit " + Path("smoke.xml") + " --out " + Path("findings")));
   }
   static void TearDownTestSuite() {
