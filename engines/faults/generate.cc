@@ -30,12 +30,15 @@ Reply ExtraToken(Engine& inner, const Message& request, const ModelSpec&) {
   return reply;
 }
 
-// The id that ends generation is handed out as a token.
+// The id that ends generation is handed out as a token; answers with log-probs are left alone, for
+// they would not fit any more.
 Reply EosIncluded(Engine& inner, const Message& request, const ModelSpec& spec) {
   Reply reply = inner.Call(request);
-  if (reply.ok() && reply.message.head["stop"] == "eos") {
-    reply.message.head["ids"].push_back(spec.eos);
-  }
+  const bool log_probs = request.head.value("logprobs", false);
+  if (!reply.ok() || reply.message.head["stop"] != "eos" || log_probs) return reply;
+  Json& head = reply.message.head;
+  head["ids"].push_back(spec.eos);
+  head["counters"]["generated"] = head["ids"].size();
   return reply;
 }
 

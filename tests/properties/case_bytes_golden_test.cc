@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/escaping.h"
+#include "properties/subjects/generation.h"
 #include "properties/subjects/model_run.h"
 #include "properties/subjects/session.h"
 #include "tests/properties/toy_subject.h"
@@ -62,6 +63,15 @@ TEST(CaseBytesGoldenTest, Session) {
               "steps.2.fault = huge\nsteps.2.prediction = other\n",
               "000100000300000000000000000000000000000800000000000000000000000301010000010101040003"
               "000000010000010000000000000101030100000002040200");
+}
+
+TEST(CaseBytesGoldenTest, Generation) {
+  ExpectBytes(GenerationSubject(),
+              "model.vocab = 5\nmodel.max_positions = 9\nids = 1 4\nmax_tokens = 3\nstop = 5 0\n"
+              "log_probs = true\nstream = true\nsampled = true\ntemperature = 2\ntop_k = 3\n"
+              "top_p = 0.5\nseed = 258\nstop_string = true\n",
+              "000100000300000000000000000000000000000800000000000000000000000101010400030105010000"
+              "010101020302000000000000010201");
 }
 
 TEST(CaseBytesGoldenTest, Toy) {
