@@ -150,7 +150,8 @@ class LineParser {
     FieldCondition condition{.field = std::string(Trim({part.text.substr(0, begin)}).text),
                              .comparison = std::string(part.text.substr(begin, end - begin)),
                              .value = std::string(Trim({part.text.substr(end)}).text)};
-    const bool ordered = absl::StrContains("< <= > >=", condition.comparison);
+    const bool ordered = condition.comparison == "<" || condition.comparison == "<=" ||
+                         condition.comparison == ">" || condition.comparison == ">=";
     if (!ordered && condition.comparison != "=" && condition.comparison != "!=") {
       return Error(column, "a comparison is one of = != < <= > >=");
     }

@@ -26,6 +26,8 @@ Verdict Judge(const Property& property, const Case& c, Executor& executor) {
   const auto observations = executor.Observe(std::move(runs), WantsTorch(c, executor));
   Verdict verdict = property.judge(c, *observations);
   if (verdict.kind != VerdictKind::kPass && verdict.kind != VerdictKind::kNearTie) return verdict;
+  if (verdict.measures.empty())
+    return verdict;  // nothing for the statistics: files that were refused
   // A judge that is satisfied early may not have looked at a run that was asked for.
   for (size_t i = 0; i < count; ++i) {
     if (!observations->Wanted(i) || (*observations)[i].ok()) continue;

@@ -72,6 +72,17 @@ TEST(KnownIssuesTest, ConditionOnAListElement) {
   EXPECT_FALSE(Matches(issue, "1", MakePlanted({7, 0}, 0)));
 }
 
+TEST(KnownIssuesTest, EqualityTakesTextAndOrderDoesNot) {
+  const auto parses = [](const std::string& when) {
+    return ParseKnownIssues("planted/fake/race/state|fake|when " + when + "|until|why|a.case\n",
+                            "known.txt")
+        .ok();
+  };
+  EXPECT_TRUE(parses("path = readout and mutations.0.key = */tie_word_embeddings"));
+  EXPECT_TRUE(parses("path != readout"));
+  EXPECT_FALSE(parses("path < readout"));
+}
+
 TEST(KnownIssuesTest, AlwaysHasNoCondition) {
   EXPECT_TRUE(
       Matches(ParseOne("planted/fake/race/state | fake | when always | until | why | a.case"), "1",

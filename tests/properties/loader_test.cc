@@ -208,6 +208,11 @@ TEST_F(LoaderTest, OverflowIsABugOnlyWhereReferencesHaveNone) {
   EXPECT_EQ(Judge().kind, VerdictKind::kUnsupported);
   seen_.replies[kEngineRun] = Logits<float>(0.5);
   EXPECT_EQ(Judge().kind, VerdictKind::kUnsupported);
+  Fails(kEngineRun, FailureKind::kRefused);
+  EXPECT_EQ(Judge().kind, VerdictKind::kUnsupported);
+  EveryoneAnswers();
+  Fails(kEngineRun, FailureKind::kRefused);
+  EXPECT_EQ(Judge().signature.error, ErrorClass::kRejection);
   EveryoneAnswers();
   seen_.replies[kExactRun] = Logits<double>(INFINITY);
   EXPECT_EQ(Judge().kind, VerdictKind::kUnsupported);
