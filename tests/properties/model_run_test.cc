@@ -206,8 +206,8 @@ TEST(ModelRunTest, LabelsDescribeTheCase) {
   EXPECT_THAT(
       ModelRunSubject().labels(c),
       testing::UnorderedElementsAre("value_heads!=key_heads", "odd_heads", "hidden_off_simd_width",
-                                    "no_full_attention", "style:plain", "storage:F32",
-                                    "path:session", "steps", "repeated_token"));
+                                    "no_full_attention", "family:qwen3_5", "style:plain",
+                                    "storage:F32", "path:session", "steps", "repeated_token"));
 }
 
 TEST(SubjectTest, FindsSubjectsByName) {

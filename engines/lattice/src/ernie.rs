@@ -223,6 +223,9 @@ impl Ernie {
 
     /// Sequences side by side, each with a cache of its own.
     fn program(&self, fields: &Fields) -> Result<Answer, Fault> {
+        if request::flag(fields, "calls")? {
+            return Err(Fault::unsupported("the engine has no decoder session for its ERNIE model, only a cache"));
+        }
         for want in request::array(fields, "want")? {
             if want != "logits" {
                 return Err(Fault::unsupported(format!("\"want\" holds {want} (the engine has \"logits\")")));
