@@ -32,9 +32,11 @@ bool Follows(const Ranked& a, const Ranked& b) {
   return a.value != b.value ? a.value > b.value : a.token < b.token;
 }
 
-// What cannot be drawn has no order.
-bool NearTie(const Ranked& a, const Ranked& b) {
-  return a.weight > 0 && b.weight > 0 && std::abs(a.scaled - b.scaled) <= a.error + b.error;
+// What cannot be drawn has no order. `further` is allowed on top of the errors of the scaled
+// logits.
+bool NearTie(const Ranked& a, const Ranked& b, double further = 0) {
+  const double allowed = a.error + b.error + further;
+  return a.weight > 0 && b.weight > 0 && std::abs(a.scaled - b.scaled) <= allowed;
 }
 
 // Logits after bias and penalty, and which of them were rounded on the way.
@@ -63,7 +65,9 @@ Adjusted Adjust(absl::Span<const double> logits, absl::Span<const double> bias, 
 
 void Cluster(std::vector<Ranked>& ranked) {
   for (size_t i = 1; i < ranked.size(); ++i) {
-    const bool near = ranked[i].value == ranked[i - 1].value || NearTie(ranked[i - 1], ranked[i]);
+    // An engine may sort probabilities: exp and its argument round too.
+    const bool near =
+        ranked[i].value == ranked[i - 1].value || NearTie(ranked[i - 1], ranked[i], 4 * kUnit);
     ranked[i].cluster = ranked[i - 1].cluster + (near ? 0 : 1);
   }
 }

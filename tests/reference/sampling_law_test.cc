@@ -127,9 +127,13 @@ TEST(SamplingLawTest, InverseCdfRunsOverDecreasingProbability) {
 
 TEST(SamplingLawTest, LogitsRankAsTheyAreWhereTheirDifferenceVanishes) {
   const LawReading reading = Law({1, 1e-45, 3e-45}, {}).readings[0];
-  // In exact arithmetic token 2 comes first; rounding may leave it open, but not forbid it.
+  // In exact arithmetic token 2 comes first; probabilities that are equal after rounding are
+  // ordered by id.
   EXPECT_EQ(reading.below[1], reading.below[2]);
-  EXPECT_THAT(Only({1e-45, 3e-45}, {.top_k = 1}), ElementsAre(0, 1));
+  const LawReading halves = Law({0, 1e-30}, {}).readings[0];
+  EXPECT_EQ(halves.below[0], 0);
+  EXPECT_EQ(halves.up_to[1], 1);
+  EXPECT_THAT(Only({1e-45, 3e-45}, {.temperature = 0}), ElementsAre(0, 1));
 }
 
 TEST(SamplingLawTest, ExtremeMagnitudesLeaveTiesAndWinners) {
