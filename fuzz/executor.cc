@@ -327,9 +327,7 @@ class RunObservations : public Observations {
   }
   bool Available(size_t i) const override { return !executor_.IsEngineItself(runs_[i]); }
   bool Wanted(size_t i) const override {
-    // Statistics are of generated models; a run on files of its own may rightly be refused.
-    const Run& run = runs_[i];
-    return want_torch_ && run.role == Role::kTorch && run.model != nullptr && Available(i);
+    return want_torch_ && runs_[i].role == Role::kTorch && Available(i);
   }
   std::string_view engine_family() const override { return executor_.engine_family(); }
 

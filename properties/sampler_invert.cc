@@ -12,7 +12,7 @@ namespace {
 
 // How far the uniform lies outside of the token's interval; infinite for a token of probability 0.
 double Distance(const LawReading& reading, int32_t token, double uniform) {
-  if (reading.p[token] <= 0) return std::numeric_limits<double>::infinity();
+  if (reading.p[reading.outcome[token]] <= 0) return std::numeric_limits<double>::infinity();
   return std::max({reading.below[token] - uniform, uniform - reading.up_to[token], 0.0});
 }
 
@@ -34,7 +34,7 @@ Worst WorstOf(const LawReading& reading, const std::vector<int32_t>& tokens,
 int32_t Predicted(const LawReading& reading, double uniform) {
   for (size_t i = 0; i < reading.p.size(); ++i) {
     const bool inside = reading.below[i] <= uniform && uniform < reading.up_to[i];
-    if (reading.p[i] > 0 && inside) return static_cast<int32_t>(i);
+    if (reading.p[reading.outcome[i]] > 0 && inside) return static_cast<int32_t>(i);
   }
   return -1;
 }
@@ -71,7 +71,7 @@ Verdict JudgeInvert(const SamplerCase& c, const std::string& stage, Observations
                               .bound = bound});
   if (worst.distance <= bound) return verdict;
   const int32_t token = answer.tokens[worst.draw];
-  const double p = best->p[token];
+  const double p = best->p[best->outcome[token]];
   verdict.kind = VerdictKind::kEngineBug;
   verdict.signature.error = p > 0 ? ErrorClass::kToken : ErrorClass::kSupport;
   verdict.marginal = p > 0 && worst.distance < 1.5 * bound;

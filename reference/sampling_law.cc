@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -12,6 +13,8 @@ namespace crosscheck {
 namespace {
 
 constexpr double kUnit = 0x1p-24;  // roundoff of single precision
+constexpr double kSmallest =
+    0x1p-149;  // its smallest number: the roundoff of those that are nearly 0
 
 // Tokens that can be drawn, in decreasing order of their scaled logits, lower ids first.
 struct Ranked {
@@ -23,18 +26,15 @@ struct Ranked {
   int cluster;    // equal for a chain of logits whose order rounding may change
 };
 
-// How the open decisions are taken.
-struct Choices {
-  bool near_ties_are_ties = false, loose_min_p = false, late_top_p = false;
-};
-
 bool Follows(const Ranked& a, const Ranked& b) {
   return a.value != b.value ? a.value > b.value : a.token < b.token;
 }
 
-// What cannot be drawn has no order.
-bool NearTie(const Ranked& a, const Ranked& b) {
-  return a.weight > 0 && b.weight > 0 && std::abs(a.scaled - b.scaled) <= a.error + b.error;
+// What cannot be drawn has no order. `further` is allowed on top of the errors of the scaled
+// logits.
+bool NearTie(const Ranked& a, const Ranked& b, double further = 0) {
+  const double allowed = a.error + b.error + further;
+  return a.weight > 0 && b.weight > 0 && std::abs(a.scaled - b.scaled) <= allowed;
 }
 
 // Logits after bias and penalty, and which of them were rounded on the way.
@@ -63,7 +63,9 @@ Adjusted Adjust(absl::Span<const double> logits, absl::Span<const double> bias, 
 
 void Cluster(std::vector<Ranked>& ranked) {
   for (size_t i = 1; i < ranked.size(); ++i) {
-    const bool near = ranked[i].value == ranked[i - 1].value || NearTie(ranked[i - 1], ranked[i]);
+    // An engine may sort probabilities: exp and its argument round too.
+    const bool near =
+        ranked[i].value == ranked[i - 1].value || NearTie(ranked[i - 1], ranked[i], 4 * kUnit);
     ranked[i].cluster = ranked[i - 1].cluster + (near ? 0 : 1);
   }
 }
@@ -76,7 +78,8 @@ std::vector<Ranked> Rank(const Adjusted& adjusted, double temperature) {
   const double divisor = temperature == 0 ? 1 : temperature;
   const auto own = [&](size_t i) {
     const bool uncentred = temperature > 1;
-    return adjusted.rounded[i] || uncentred ? 2 * kUnit * std::abs(logits[i]) / divisor : 0;
+    const double rounding = 2 * kUnit * std::abs(logits[i]) + kSmallest;
+    return adjusted.rounded[i] || uncentred ? rounding / divisor : 0;
   };
   const double scaling = temperature == 0 || temperature == 1 ? 0 : 4 * kUnit;
   std::vector<Ranked> ranked;
@@ -94,21 +97,16 @@ std::vector<Ranked> Rank(const Adjusted& adjusted, double temperature) {
   return ranked;
 }
 
-// Rounding may merge or swap near-equal values; merged ones are ordered by id.
-void OrderNearTiesById(std::vector<Ranked>& ranked) {
-  std::sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) {
-    return a.cluster != b.cluster ? a.cluster < b.cluster : a.token < b.token;
-  });
-}
+using Prefix = absl::Span<const Ranked>;
 
-double Sum(const std::vector<Ranked>& ranked) {
+double Sum(Prefix ranked) {
   return std::accumulate(ranked.begin(), ranked.end(), 0.0,
                          [](double sum, const Ranked& r) { return sum + r.weight; });
 }
 
 // First order: each weight is off by its logit's error, the subtraction of the largest and exp; the
 // sum, the division and the cumulative sum round once per term, the last two again after top-p.
-double CumulativeError(const std::vector<Ranked>& ranked) {
+double CumulativeError(Prefix ranked) {
   double weighted = 0;
   for (const Ranked& r : ranked) {
     if (r.weight > 0) weighted += r.weight * (r.error - r.scaled * kUnit + 2 * kUnit);
@@ -116,77 +114,95 @@ double CumulativeError(const std::vector<Ranked>& ranked) {
   return 2 * weighted / Sum(ranked) + (3 * static_cast<double>(ranked.size()) + 8) * kUnit;
 }
 
-void KeepTopK(std::vector<Ranked>& ranked, int64_t top_k, const SamplingOrder& order,
-              const Choices& choices) {
-  if (top_k <= 0 || static_cast<uint64_t>(top_k) >= ranked.size()) return;
-  auto end = static_cast<size_t>(top_k);
-  const Ranked last = ranked[end - 1];
-  const auto tied = [&](const Ranked& r) {
-    return choices.near_ties_are_ties ? r.cluster == last.cluster : r.value == last.value;
-  };
-  while (order.keeps_ties_at_k && end < ranked.size() && tied(ranked[end])) ++end;
-  ranked.resize(end);
+// Every filter keeps the first tokens of the ranking. How many is open where rounding decides, but
+// equal values share their fate.
+using Lengths = std::set<size_t>;
+
+void AddGroupEnds(Prefix ranked, size_t least, size_t most, Lengths& lengths) {
+  lengths.insert(least);
+  for (size_t end = least + 1; end < most; ++end) {
+    if (ranked[end].value != ranked[end - 1].value) lengths.insert(end);
+  }
+  lengths.insert(std::max(least, most));
 }
 
-void KeepMinP(std::vector<Ranked>& ranked, double min_p, const Choices& choices) {
-  if (!(min_p > 0)) return;
+void KeepTopK(Prefix ranked, int64_t top_k, const SamplingOrder& order, Lengths& lengths) {
+  if (top_k <= 0 || static_cast<uint64_t>(top_k) >= ranked.size()) {
+    lengths.insert(ranked.size());
+    return;
+  }
+  auto least = static_cast<size_t>(top_k);
+  if (!order.keeps_ties_at_k) {
+    lengths.insert(least);
+    return;
+  }
+  const Ranked& last = ranked[least - 1];
+  while (least < ranked.size() && ranked[least].value == last.value) ++least;
+  size_t most = least;
+  while (most < ranked.size() && ranked[most].cluster == last.cluster) ++most;
+  AddGroupEnds(ranked, least, most, lengths);
+}
+
+void KeepMinP(Prefix ranked, double min_p, Lengths& lengths) {
   const double threshold = std::min(min_p, 1.0);
-  const auto dropped = [&](const Ranked& r) {
+  size_t least = ranked.size(), most = 0;
+  for (size_t i = 0; i < ranked.size(); ++i) {
+    const Ranked& r = ranked[i];
     const bool exact = r.weight == 0 || (r.error == 0 && r.scaled == 0);
     const double doubt = exact ? 0 : r.weight * (r.error + 4 * kUnit);
-    return choices.loose_min_p ? r.weight + doubt < threshold : r.weight - doubt < threshold;
-  };
-  ranked.erase(std::remove_if(ranked.begin(), ranked.end(), dropped), ranked.end());
+    if (r.weight - doubt < threshold) least = std::min(least, i);
+    if (r.weight + doubt >= threshold) most = i + 1;
+  }
+  AddGroupEnds(ranked, std::max(least, size_t{1}), std::max(most, size_t{1}), lengths);
 }
 
-void KeepTopP(std::vector<Ranked>& ranked, double top_p, const Choices& choices) {
-  if (!(top_p < 1)) return;
+// What lies between the earliest and the latest cut has next to no mass.
+void KeepTopP(Prefix ranked, double top_p, Lengths& lengths) {
   const double error = CumulativeError(ranked);
-  const double threshold = std::max(top_p, 0.0) + (choices.late_top_p ? error : -error);
   const double sum = Sum(ranked);
-  double mass = 0;
-  for (size_t i = 0; i < ranked.size(); ++i) {
-    mass += ranked[i].weight / sum;
-    if (mass < threshold) continue;
-    ranked.resize(i + 1);
-    return;
+  for (const double threshold : {std::max(top_p, 0.0) - error, std::max(top_p, 0.0) + error}) {
+    double mass = 0;
+    size_t length = 0;
+    while (length < ranked.size()) {
+      mass += ranked[length++].weight / sum;
+      if (mass >= threshold) break;
+    }
+    lengths.insert(length);
   }
 }
 
-LawReading ReadingOf(const std::vector<Ranked>& ranked, size_t vocab) {
-  LawReading reading;
-  reading.p.assign(vocab, 0);
-  reading.below.assign(vocab, 0);
-  reading.up_to.assign(vocab, 0);
-  const double sum = Sum(ranked);
+// The law of the first `length` tokens of the ranking.
+LawReading ReadingOf(Prefix ranked, size_t length, size_t vocab) {
+  LawReading reading{std::vector<double>(vocab), std::vector<double>(vocab),
+                     std::vector<double>(vocab), std::vector<int32_t>(vocab)};
+  std::iota(reading.outcome.begin(), reading.outcome.end(), 0);
+  const double sum = Sum(ranked.first(length));
   double below = 0;
-  for (size_t begin = 0; begin < ranked.size();) {
-    size_t end = begin + 1;
-    bool equal = true;
-    while (end < ranked.size() && ranked[end].cluster == ranked[begin].cluster) {
-      equal = equal && ranked[end].value == ranked[begin].value;
-      ++end;
-    }
+  for (size_t begin = 0; begin < length;) {
+    size_t end = begin;
     double mass = 0;
-    for (size_t i = begin; i < end; ++i) mass += ranked[i].weight / sum;
+    for (; end < ranked.size() && ranked[end].cluster == ranked[begin].cluster; ++end) {
+      if (end < length) mass += ranked[end].weight / sum;
+    }
+    const bool equal = ranked[end - 1].value == ranked[begin].value;
     double at = below;
     for (size_t i = begin; i < end; ++i) {
+      if (equal && i >= length) break;
       const auto token = static_cast<size_t>(ranked[i].token);
-      reading.p[token] = ranked[i].weight / sum;
+      const double own = i < length ? ranked[i].weight / sum : 0;
+      reading.p[token] = own;
       reading.below[token] = equal ? at : below;
-      at += reading.p[token];
+      at += own;
       reading.up_to[token] = equal ? at : below + mass;
+      if (equal || end <= length) continue;
+      // Which of the cluster are kept is open: one outcome with the mass of those that are.
+      reading.outcome[token] = ranked[begin].token;
+      reading.p[token] = i == begin ? mass : 0;
     }
     below += mass;
     begin = end;
   }
   return reading;
-}
-
-void AddReading(std::vector<LawReading>& readings, LawReading reading) {
-  const bool known = std::any_of(readings.begin(), readings.end(),
-                                 [&](const LawReading& r) { return r.p == reading.p; });
-  if (!known) readings.push_back(std::move(reading));
 }
 
 // The first of the largest, or each token that rounding may make it.
@@ -195,29 +211,32 @@ SamplingLaw GreedyLaw(const std::vector<Ranked>& ranked, size_t vocab) {
   for (const Ranked& r : ranked) {
     const bool first = &r == ranked.data();
     const bool tied = r.value == ranked[0].value && r.error == 0;
-    if (first || (!tied && NearTie(r, ranked[0]))) AddReading(law.readings, ReadingOf({r}, vocab));
+    if (!first && (tied || !NearTie(r, ranked[0]))) continue;
+    law.readings.push_back(ReadingOf({&r, 1}, 1, vocab));
   }
   return law;
 }
 
-// One reading for each way to take the open decisions that there can be.
-SamplingLaw FilteredLaw(const std::vector<Ranked>& all, const SamplingParameters& parameters,
+SamplingLaw FilteredLaw(Prefix all, const SamplingParameters& parameters,
                         const SamplingOrder& order, size_t vocab) {
+  Lengths lengths = {all.size()};
+  const auto apply = [&](bool active, const auto& filter) {
+    if (!active) return;
+    Lengths kept;
+    for (const size_t length : lengths) filter(all.first(length), kept);
+    lengths = std::move(kept);
+  };
+  const auto min_p = [&](Prefix p, Lengths& kept) { KeepMinP(p, parameters.min_p, kept); };
+  const auto top_p = [&](Prefix p, Lengths& kept) { KeepTopP(p, parameters.top_p, kept); };
+  apply(parameters.top_k > 0,
+        [&](Prefix p, Lengths& kept) { KeepTopK(p, parameters.top_k, order, kept); });
+  apply(order.min_p_before_top_p && parameters.min_p > 0, min_p);
+  apply(parameters.top_p < 1, top_p);
+  apply(!order.min_p_before_top_p && parameters.min_p > 0, min_p);
   SamplingLaw law;
-  const bool clusters = all.back().cluster + 1 < static_cast<int>(all.size());
-  const int open =
-      (clusters ? 1 : 0) | (parameters.min_p > 0 ? 2 : 0) | (parameters.top_p < 1 ? 4 : 0);
-  for (int bits = 0; bits < 8; ++bits) {
-    if ((bits & ~open) != 0) continue;
-    const Choices choices{(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0};
-    std::vector<Ranked> ranked = all;
-    if (choices.near_ties_are_ties) OrderNearTiesById(ranked);
-    KeepTopK(ranked, parameters.top_k, order, choices);
-    if (order.min_p_before_top_p) KeepMinP(ranked, parameters.min_p, choices);
-    KeepTopP(ranked, parameters.top_p, choices);
-    if (!order.min_p_before_top_p) KeepMinP(ranked, parameters.min_p, choices);
-    law.cumulative_error = std::max(law.cumulative_error, CumulativeError(ranked));
-    AddReading(law.readings, ReadingOf(ranked, vocab));
+  for (const size_t length : lengths) {
+    law.cumulative_error = std::max(law.cumulative_error, CumulativeError(all.first(length)));
+    law.readings.push_back(ReadingOf(all, length, vocab));
   }
   return law;
 }

@@ -52,14 +52,17 @@ inline constexpr const SamplingOrder* kSamplingOrders[] = {&kLatticeOrder, &kHug
 const SamplingOrder* FindSamplingOrder(std::string_view name);
 
 struct LawReading {
-  std::vector<double> p;  // [V], sum 1
+  std::vector<double> p;  // [V] by outcome, sum 1
   // [V] The inverse CDF over decreasing probability, lower ids first among equals: a uniform in
   // (below, up_to) draws the token. Wider than p where the order of near-equal logits is open.
   std::vector<double> below, up_to;
+  // [V] What a token counts as: itself, or the first of a run of near-equal tokens of which a
+  // filter keeps some, rounding decides which.
+  std::vector<int32_t> outcome;
 };
 
 struct SamplingLaw {
-  std::vector<LawReading> readings;  // at least one, no two equal
+  std::vector<LawReading> readings;  // at least one
   // What single-precision arithmetic may move a cumulative sum of any reading by: a first-order
   // bound, units of probability.
   double cumulative_error = 0;

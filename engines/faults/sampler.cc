@@ -52,7 +52,8 @@ int64_t FirstRemoved(const Message& request) {
   const std::vector<double>& p = whole->readings[0].p;
   int64_t best = -1;
   for (size_t i = 0; i < p.size(); ++i) {
-    const bool removed = p[i] > 0 && cut->readings.back().p[i] == 0;
+    const LawReading& kept = cut->readings.back();
+    const bool removed = p[i] > 0 && kept.p[kept.outcome[i]] == 0;
     if (removed && (best < 0 || p[i] > p[static_cast<size_t>(best)]))
       best = static_cast<int64_t>(i);
   }

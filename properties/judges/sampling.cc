@@ -23,7 +23,8 @@ const SamplingLaw& LawOf(const DrawnBlock& block, size_t draw) {
 }
 
 bool Allows(const LawReading& reading, int32_t token) {
-  return token >= 0 && static_cast<size_t>(token) < reading.p.size() && reading.p[token] > 0;
+  return token >= 0 && static_cast<size_t>(token) < reading.p.size() &&
+         reading.p[reading.outcome[token]] > 0;
 }
 
 bool SomeReadingAllows(const SamplingLaw& law, int32_t token) {
@@ -64,7 +65,7 @@ Cells CellsOf(const DrawnBlock& block, int reading, const std::vector<double>& u
     cells.probability = pooling.probability;
     cells.has_tail = pooling.has_tail;
     for (const int32_t token : block.tokens) {
-      cells.drawn.push_back(static_cast<size_t>(pooling.cell_of[token]));
+      cells.drawn.push_back(static_cast<size_t>(pooling.cell_of[law.outcome[token]]));
     }
     return cells;
   }
@@ -111,11 +112,13 @@ double LogLagEvidence(const std::vector<double>& u) {
 // Equality of neighbours that share no draw: a fixed probability under one law.
 double LogCollisionEvidence(const DrawnBlock& block, int reading) {
   if (!OneLaw(block)) return 0;
-  const double equal = SumOfSquares(block.laws[0].readings[reading].p);
+  const LawReading& law = block.laws[0].readings[reading];
+  const double equal = SumOfSquares(law.p);
   if (1 - equal < 1e-12) return 0;
   MixtureEvidence evidence({equal, 1 - equal});
   for (size_t t = 0; t + 1 < block.tokens.size(); t += 2) {
-    evidence.Add(block.tokens[t] == block.tokens[t + 1] ? 0 : 1);
+    const bool same = law.outcome[block.tokens[t]] == law.outcome[block.tokens[t + 1]];
+    evidence.Add(same ? 0 : 1);
   }
   return evidence.log_e();
 }
@@ -178,10 +181,10 @@ Screen ScreenBlock(const DrawnBlock& block, int reading, Stream v) {
     screen.lags = std::min(screen.lags, kLags * LagTest(u, lag).p_value);
   }
   if (OneLaw(block)) {
-    const std::vector<double>& p = block.laws[0].readings[reading].p;
-    std::vector<int64_t> counts(p.size());
-    for (const int32_t token : block.tokens) ++counts[token];
-    screen.collisions = CollisionTest(counts, p).p_value;
+    const LawReading& law = block.laws[0].readings[reading];
+    std::vector<int64_t> counts(law.p.size());
+    for (const int32_t token : block.tokens) ++counts[law.outcome[token]];
+    screen.collisions = CollisionTest(counts, law.p).p_value;
   }
   return screen;
 }

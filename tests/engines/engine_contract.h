@@ -247,6 +247,9 @@ inline void ServesSessionsCallByCall(Engine& engine, const Checkpoints& checkpoi
       ExpectAnswers(engine, Request("program", head, model), checkpoints.spec(0).vocab);
   ASSERT_TRUE(reply.ok());
   const Json& seen = reply.message.head["steps"];
+  if (seen[0].contains("error") && seen[0]["error"]["code"] == "unsupported") {
+    GTEST_SKIP() << "the engine has no sessions to call";
+  }
   EXPECT_EQ(seen[2].value("length", 0), 3) << seen.dump();
   EXPECT_EQ(seen[7].value("length", 0), 4) << seen.dump();
   EXPECT_EQ(seen[6]["error"]["code"], "refused") << "a prediction of the other session";

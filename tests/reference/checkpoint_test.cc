@@ -224,7 +224,7 @@ TEST(GoldenCheckpointTest, EveryCheckpointOfASupportedFamilyReads) {
     }
     ++read;
     EXPECT_EQ(model->storage, name == "qwen35-bf16" ? DType::kBF16 : DType::kF32);
-    EXPECT_EQ(model->spec.tied, name == "qwen35-tied-r3");
+    if (name.starts_with("qwen35-")) EXPECT_EQ(model->spec.tied, name == "qwen35-tied-r3");
   }
   EXPECT_GE(read, 14);
 }

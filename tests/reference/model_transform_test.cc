@@ -15,6 +15,11 @@ std::shared_ptr<const ModelRecipe> Recipe(bool tied) {
   recipe->spec.layers = {LayerKind::kFullAttention};
   recipe->spec.vocab = 7;
   recipe->spec.hidden = 4;
+  recipe->spec.intermediate = 3;
+  recipe->spec.head_dim = 2;
+  recipe->spec.rotary_dim = 2;
+  recipe->spec.linear_key_dim = 2;
+  recipe->spec.linear_value_dim = 2;
   recipe->spec.eos = 5;
   recipe->spec.tied = tied;
   recipe->weights.seed = 11;

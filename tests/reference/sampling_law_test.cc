@@ -99,14 +99,35 @@ TEST(SamplingLawTest, PenaltyCountsEachIdOnceAndDependsOnTheSign) {
               Near(Only({1, -2, 0}, {})));
 }
 
-TEST(SamplingLawTest, NearTieAtRankKIsTestedBothWays) {
+TEST(SamplingLawTest, NearTiesAtRankKAreOneOutcome) {
   const double next = std::nextafter(40.0f, 41.0f);
   const SamplingLaw law = Law({50, 40, next}, {.temperature = 1.3, .top_k = 2});
-  ASSERT_EQ(law.readings.size(), 2u);
+  ASSERT_EQ(law.readings.size(), 1u);
+  EXPECT_EQ(law.readings[0].outcome, (std::vector<int32_t>{0, 2, 2}));
   EXPECT_EQ(law.readings[0].p[1], 0);
-  EXPECT_EQ(law.readings[1].p[2], 0);
+  EXPECT_GT(law.readings[0].p[2], 0);
+  EXPECT_EQ(law.readings[0].below[1], law.readings[0].below[2]);
+  // Ties that are kept as a whole may be two tokens or three.
+  EXPECT_EQ(
+      Law({50, 40, next}, {.temperature = 1.3, .top_k = 2}, kHuggingFaceOrder).readings.size(), 2u);
   // Unscaled logits are compared as they are.
-  EXPECT_EQ(Law({50, 40, next}, {.top_k = 2}).readings.size(), 1u);
+  EXPECT_EQ(Law({50, 40, next}, {.top_k = 2}).readings[0].outcome, (std::vector<int32_t>{0, 1, 2}));
+}
+
+TEST(SamplingLawTest, NearTiesCutByTopPAreOneOutcome) {
+  std::vector<double> logits = {1, 1, 1, 1};
+  for (size_t i = 1; i < logits.size(); ++i) logits[i] = std::nextafterf(logits[i - 1], 2);
+  const SamplingLaw law = Law(logits, {.temperature = 1.3, .top_p = 0.6});
+  ASSERT_EQ(law.readings.size(), 1u);
+  EXPECT_EQ(law.readings[0].outcome, (std::vector<int32_t>{3, 3, 3, 3}));
+  EXPECT_NEAR(law.readings[0].p[3], 1, 1e-12);
+}
+
+TEST(SamplingLawTest, PenaltyRoundsNumbersThatAreNearlyZero) {
+  const double tiny = 2 * 0x1p-149;
+  EXPECT_EQ(Law({tiny, tiny}, {.temperature = 0, .repetition_penalty = 1.1}, kLatticeOrder, {0})
+                .readings.size(),
+            2u);
 }
 
 TEST(SamplingLawTest, GreedyNearTieOfPenalisedLogitsIsOpen) {
@@ -127,9 +148,13 @@ TEST(SamplingLawTest, InverseCdfRunsOverDecreasingProbability) {
 
 TEST(SamplingLawTest, LogitsRankAsTheyAreWhereTheirDifferenceVanishes) {
   const LawReading reading = Law({1, 1e-45, 3e-45}, {}).readings[0];
-  // In exact arithmetic token 2 comes first; rounding may leave it open, but not forbid it.
+  // In exact arithmetic token 2 comes first; probabilities that are equal after rounding are
+  // ordered by id.
   EXPECT_EQ(reading.below[1], reading.below[2]);
-  EXPECT_THAT(Only({1e-45, 3e-45}, {.top_k = 1}), ElementsAre(0, 1));
+  const LawReading halves = Law({0, 1e-30}, {}).readings[0];
+  EXPECT_EQ(halves.below[0], 0);
+  EXPECT_EQ(halves.up_to[1], 1);
+  EXPECT_THAT(Only({1e-45, 3e-45}, {.temperature = 0}), ElementsAre(0, 1));
 }
 
 TEST(SamplingLawTest, ExtremeMagnitudesLeaveTiesAndWinners) {
