@@ -99,9 +99,6 @@ bool operator==(const LoraCase& a, const LoraCase& b) {
          a.path == b.path && a.ids == b.ids && a.steps == b.steps;
 }
 
-const Subject& LoraSubject() {
-  static const Subject subject = MakeSubject<LoraCase>();
-  return subject;
-}
+const Subject& LoraSubject() { return MakeSubject<LoraCase>(); }
 
 }  // namespace crosscheck

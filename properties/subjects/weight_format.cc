@@ -76,9 +76,6 @@ bool operator==(const WeightFormatCase& a, const WeightFormatCase& b) {
          a.format == b.format && a.answer == b.answer && a.ids == b.ids && a.generate == b.generate;
 }
 
-const Subject& WeightFormatSubject() {
-  static const Subject subject = MakeSubject<WeightFormatCase>();
-  return subject;
-}
+const Subject& WeightFormatSubject() { return MakeSubject<WeightFormatCase>(); }
 
 }  // namespace crosscheck

@@ -163,7 +163,8 @@ TEST_F(ReferenceEngineTest, GenerateFollowsTheLargestLogitAndEndsAtTheContext) {
   }
   EXPECT_EQ(ids.size(), 17u) << "the last id needs no position";
   EXPECT_EQ(answer.head["stop"], "length");
-  EXPECT_EQ(answer.head["counters"], Json::parse(R"({"prefill":6,"step":10,"generated":11,"opened":11,"consumed":10})"));
+  EXPECT_EQ(answer.head["counters"],
+            Json::parse(R"({"prefill":6,"step":10,"generated":11,"opened":11,"consumed":10})"));
   EXPECT_EQ(Answer(GenerateRequest(id_, kIds, 0)).head["ids"], Json::array());
 }
 
@@ -179,12 +180,12 @@ TEST_F(ReferenceEngineTest, EosEndsGenerationAndIsNotInTheIds) {
 
 TEST_F(ReferenceEngineTest, EverySamplingValueIsHonouredOrUnsupportedAndNeverLeftOut) {
   const std::pair<const char*, Json> values[] = {{"temperature", 0.5},
-                                                   {"top_k", 5},
-                                                   {"top_p", 0.9},
-                                                   {"min_p", 0.1},
-                                                   {"repetition_penalty", 1.1},
-                                                   {"frequency_penalty", 0.1},
-                                                   {"presence_penalty", 0.1}};
+                                                 {"top_k", 5},
+                                                 {"top_p", 0.9},
+                                                 {"min_p", 0.1},
+                                                 {"repetition_penalty", 1.1},
+                                                 {"frequency_penalty", 0.1},
+                                                 {"presence_penalty", 0.1}};
   for (const auto& [name, value] : values) {
     Message request = GenerateRequest(id_, kIds, 2);
     request.head["sampling"][name] = value;

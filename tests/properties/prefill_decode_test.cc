@@ -126,7 +126,8 @@ TEST_F(PrefillDecodeTest, TokenNllsThatAreNotThoseOfTheLogitsAreABug) {
   References(0.001);
   Nll(0.01);
   EXPECT_EQ(Judge().kind, VerdictKind::kPass)
-      << "twice the bound of the logits: 2 * sqrt(2) * 6 * 0.001";
+      << "twice the bound of the logits: 2 * sqrt(2) * 6 * 0.001\n"
+      << Judge().message;
   Nll(0.03);
   ExpectBug("nll");
   Nll(std::numeric_limits<double>::infinity());
