@@ -41,10 +41,11 @@ std::vector<double> Transforms(const DrawnBlock& block, int reading, Stream v) {
     const double share = static_cast<double>(v.Next() >> 11) * 0x1p-53;
     const SamplingLaw& law = LawOf(block, t);
     if (!OneLaw(block) && law.readings.size() > 1) continue;
-    const std::vector<double>& p = law.readings[OneLaw(block) ? reading : 0].p;
-    const int32_t token = block.tokens[t];
-    const auto [found, is_new] = before.try_emplace({OneLaw(block) ? 0 : block.law_of[t], token});
-    if (is_new) found->second = {RandomisedTransform(p, token, 0), p[token]};
+    const LawReading& own = law.readings[OneLaw(block) ? reading : 0];
+    const int32_t outcome = own.outcome[block.tokens[t]];
+    const auto [found, is_new] =
+        before.try_emplace({OneLaw(block) ? 0 : block.law_of[t], outcome});
+    if (is_new) found->second = {RandomisedTransform(own.p, outcome, 0), own.p[outcome]};
     u.push_back(found->second.first + share * found->second.second);
   }
   return u;
@@ -60,8 +61,8 @@ struct Cells {
 Cells CellsOf(const DrawnBlock& block, int reading, const std::vector<double>& u) {
   Cells cells;
   if (OneLaw(block)) {
-    const Pooling pooling =
-        PoolOutcomes(block.laws[0].readings[reading].p, static_cast<int64_t>(block.tokens.size()));
+    const LawReading& law = block.laws[0].readings[reading];
+    const Pooling pooling = PoolOutcomes(law.p, static_cast<int64_t>(block.tokens.size()));
     cells.probability = pooling.probability;
     cells.has_tail = pooling.has_tail;
     for (const int32_t token : block.tokens) {
