@@ -41,11 +41,11 @@ std::vector<double> Transforms(const DrawnBlock& block, int reading, Stream v) {
     const double share = static_cast<double>(v.Next() >> 11) * 0x1p-53;
     const SamplingLaw& law = LawOf(block, t);
     if (!OneLaw(block) && law.readings.size() > 1) continue;
-    const LawReading& read = law.readings[OneLaw(block) ? reading : 0];
-    const std::vector<double>& p = read.p;
-    const int32_t token = read.outcome[block.tokens[t]];
-    const auto [found, is_new] = before.try_emplace({OneLaw(block) ? 0 : block.law_of[t], token});
-    if (is_new) found->second = {RandomisedTransform(p, token, 0), p[token]};
+    const LawReading& own = law.readings[OneLaw(block) ? reading : 0];
+    const int32_t outcome = own.outcome[block.tokens[t]];
+    const auto [found, is_new] =
+        before.try_emplace({OneLaw(block) ? 0 : block.law_of[t], outcome});
+    if (is_new) found->second = {RandomisedTransform(own.p, outcome, 0), own.p[outcome]};
     u.push_back(found->second.first + share * found->second.second);
   }
   return u;

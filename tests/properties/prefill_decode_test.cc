@@ -123,7 +123,9 @@ TEST_F(PrefillDecodeTest, ADifferenceWithinTwoLegalRoundingsPasses) {
 }
 
 TEST_F(PrefillDecodeTest, TokenNllsThatAreNotThoseOfTheLogitsAreABug) {
-  References(0.001);
+  Rows off = rows_;  // at every position: only those that have a next token count
+  for (auto& row : off.logits) row.back() += 0.001;
+  seen_.replies[ReferenceOf(kReadout)] = LogitsReply<float>({off}, {{"readout", 3}});
   Nll(0.01);
   EXPECT_EQ(Judge().kind, VerdictKind::kPass)
       << "twice the bound of the logits: 2 * sqrt(2) * 6 * 0.001\n"
