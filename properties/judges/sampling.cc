@@ -43,8 +43,7 @@ std::vector<double> Transforms(const DrawnBlock& block, int reading, Stream v) {
     if (!OneLaw(block) && law.readings.size() > 1) continue;
     const LawReading& own = law.readings[OneLaw(block) ? reading : 0];
     const int32_t outcome = own.outcome[block.tokens[t]];
-    const auto [found, is_new] =
-        before.try_emplace({OneLaw(block) ? 0 : block.law_of[t], outcome});
+    const auto [found, is_new] = before.try_emplace({OneLaw(block) ? 0 : block.law_of[t], outcome});
     if (is_new) found->second = {RandomisedTransform(own.p, outcome, 0), own.p[outcome]};
     u.push_back(found->second.first + share * found->second.second);
   }
