@@ -26,7 +26,7 @@ void PermuteVocabulary(uint64_t seed, Model& model) {
     if (role != TensorRole::kEmbedding && role != TensorRole::kHead) continue;
     PermuteRows(permutation, model.values[i]);
   }
-  model.spec.eos = permutation[static_cast<size_t>(model.spec.eos)];
+  if (model.spec.eos >= 0) model.spec.eos = permutation[static_cast<size_t>(model.spec.eos)];
 }
 
 }  // namespace
