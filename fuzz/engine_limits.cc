@@ -1,0 +1,76 @@
+// What an engine's hello says that it serves, as limits of the generator.
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fuzz/executor.h"
+
+namespace crosscheck {
+namespace {
+
+// The families of a list of hello.limits, one bit each; `absent` where there is none.
+uint32_t ReadFamilies(const Json& said, const char* key, uint32_t absent) {
+  const auto list = said.is_object() ? said.find(key) : said.end();
+  if (!said.is_object() || list == said.end() || !list->is_array()) return absent;
+  uint32_t families = 0;
+  for (size_t i = 0; i < std::size(kFamilyNames); ++i) {
+    if (std::find(list->begin(), list->end(), kFamilyNames[i]) != list->end()) {
+      families |= uint32_t{1} << i;
+    }
+  }
+  return families;
+}
+
+void NameMissingFamilies(const Limits& limits, std::vector<std::string>& narrowed) {
+  for (size_t i = 0; i < std::size(kFamilyNames); ++i) {
+    const std::string label = "family:" + std::string(kFamilyNames[i]);
+    const bool served = (limits.families >> i & 1) != 0;
+    if (!served) narrowed.push_back(label);
+    if (served && (limits.tied_families >> i & 1) == 0) {
+      narrowed.push_back("tied head of " + label);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> MissingExtensions(const Property& property, const Json& hello) {
+  std::vector<std::string> missing;
+  const auto extensions = hello.find("extensions");
+  for (std::string_view need : property.needs) {
+    const bool found = extensions != hello.end() && extensions->is_array() &&
+                       std::find(extensions->begin(), extensions->end(), need) != extensions->end();
+    if (!found) missing.emplace_back(need);
+  }
+  return missing;
+}
+
+Limits NarrowLimits(const Json& hello, std::vector<std::string>* narrowed) {
+  const Json said = hello.is_object() ? hello.value("limits", Json()) : Json();
+  const auto serves = [&](const char* what) {
+    const auto found = said.is_object() ? said.find(what) : said.end();
+    return said.is_object() && found != said.end() && found->is_boolean() && found->get<bool>();
+  };
+  const Json storage = said.is_object() ? said.value("storage", Json()) : Json();
+  const auto stores = [&](const char* dtype) {
+    return storage.is_array() && std::find(storage.begin(), storage.end(), dtype) != storage.end();
+  };
+  Limits limits;
+  limits.masks = serves("masks");
+  limits.chunked_prefill = serves("chunked_prefill");
+  limits.reduced_storage = stores("BF16") && stores("F16");
+  limits.families = ReadFamilies(said, "families", 1u << static_cast<uint32_t>(Family::kQwen35));
+  limits.tied_families = ReadFamilies(said, "tied_families", limits.families);
+  if (narrowed != nullptr) {
+    if (!limits.masks) narrowed->push_back("masks");
+    if (!limits.chunked_prefill) narrowed->push_back("chunked_prefill");
+    if (!limits.reduced_storage) narrowed->push_back("reduced_storage");
+    NameMissingFamilies(limits, *narrowed);
+  }
+  return limits;
+}
+
+}  // namespace crosscheck
