@@ -57,6 +57,7 @@ bool HasNll(const ModelRunCase& c) {
 std::vector<Run> Plan(const Case& erased) {
   const auto& c = erased.As<ModelRunCase>();
   std::vector<Run> plan;
+  plan.reserve(kWays + 2);
   for (size_t way = 0; way < kWays; ++way) {
     plan.push_back({.role = Role::kEngine,
                     .model = c.model,

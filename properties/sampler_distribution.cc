@@ -34,6 +34,7 @@ std::vector<Run> Plan(const Case& erased) {
   }
   if (c.mode == SamplerMode::kGenerate) return PlanGenerations(erased, kBlocks);
   std::vector<Run> plan;
+  plan.reserve(kBlocks);
   for (int block = 0; block < kBlocks; ++block) {
     plan.push_back({.role = Role::kEngine,
                     .model = nullptr,

@@ -237,8 +237,8 @@ absl::StatusOr<std::vector<Entry>> ParseEntries(const json& header, uint64_t dat
       status = CheckMetadata(value);
     } else {
       absl::StatusOr<Entry> entry = ParseEntry(name, value, data_size);
-      if (entry.ok()) entries.push_back(*std::move(entry));
       status = entry.status();
+      if (entry.ok()) entries.push_back(*std::move(entry));
     }
     if (absl::IsUnimplemented(status)) {
       unsupported = status;

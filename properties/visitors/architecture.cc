@@ -157,6 +157,7 @@ Case WithArchitecture(const Case& c, const ModelSpec& like, const Limits& limits
 
 std::vector<std::pair<std::string, std::string>> DescribeArchitecture(const ModelSpec& like) {
   std::vector<std::string> kinds;
+  kinds.reserve(Period(like.layers));
   for (size_t i = 0; i < Period(like.layers); ++i) {
     kinds.emplace_back(kLayerKindNames[static_cast<size_t>(like.layers[i])]);
   }
