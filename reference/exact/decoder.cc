@@ -1,17 +1,51 @@
 #include "reference/exact/decoder.h"
 
 #include <algorithm>
+#include <string>
 #include <type_traits>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "reference/exact/blocks/delta_net.h"
+#include "reference/exact/blocks/mixture.h"
+#include "reference/exact/blocks/mlp.h"
+#include "reference/exact/blocks/rope.h"
 
 namespace crosscheck::exact {
 namespace {
 
 template <class N>
+using Mixer = std::variant<GatedDeltaNet<N>, Attention<N>>;
+template <class N>
+using FeedForward = std::variant<Mlp<N>, Mixture<N>>;
+template <class N>
 using LayerState = std::variant<DeltaNetState<typename N::Scalar>, KvCache<typename N::Scalar>>;
+
+template <class N>
+struct DecoderLayer {
+  RmsNorm<N> mixer_norm;
+  RmsNorm<N> feed_forward_norm;
+  Mixer<N> mixer;
+  FeedForward<N> feed_forward;
+};
+
+template <class N>
+DecoderLayer<N> MakeLayer(const Model& model, int index, const FamilyBlocks& blocks) {
+  const std::string prefix = absl::StrCat("layers.", index, ".");
+  const auto norm = [&](const char* name) {
+    return RmsNorm<N>(model.Get(prefix + name), model.spec.rms_eps, blocks.norm);
+  };
+  const bool linear = model.spec.layers[index] == LayerKind::kLinearAttention;
+  const bool mixture = blocks.feed_forward == FeedForwardKind::kMixture;
+  return {norm("input_layernorm.weight"), norm("post_attention_layernorm.weight"),
+          linear ? Mixer<N>(GatedDeltaNet<N>(model, prefix))
+                 : Mixer<N>(Attention<N>(model, prefix, blocks.attention)),
+          mixture ? FeedForward<N>(Mixture<N>(model, prefix + "mlp."))
+                  : FeedForward<N>(Mlp<N>(model, prefix + "mlp.", model.spec.intermediate))};
+}
 
 template <class N>
 struct Network {
@@ -226,9 +260,14 @@ class DecoderModel final : public ReferenceModel {
 
 template <class N>
 std::unique_ptr<ReferenceModel> MakeDecoder(std::shared_ptr<const Model> model, DeltaRule rule,
-                                            NormWeight norm, std::vector<DecoderLayer<N>> layers) {
+                                            const FamilyBlocks& blocks) {
   const ModelSpec& spec = model->spec;
-  RmsNorm<N> final_norm(model->Get("norm.weight"), spec.rms_eps, norm);
+  std::vector<DecoderLayer<N>> layers;
+  layers.reserve(spec.layers.size());
+  for (int i = 0; i < static_cast<int>(spec.layers.size()); ++i) {
+    layers.push_back(MakeLayer<N>(*model, i, blocks));
+  }
+  RmsNorm<N> final_norm(model->Get("norm.weight"), spec.rms_eps, blocks.norm);
   Linear<N> head(model->GetProjection("lm_head.weight"), spec.vocab, spec.hidden);
   Rope<N> rope(spec.rope_theta, spec.rotary_dim);
   return std::make_unique<DecoderModel<N>>(std::make_shared<const Network<N>>(
@@ -236,9 +275,9 @@ std::unique_ptr<ReferenceModel> MakeDecoder(std::shared_ptr<const Model> model, 
                  std::move(rope)}));
 }
 
-#define CROSSCHECK_INSTANTIATE(N)                          \
-  template std::unique_ptr<ReferenceModel> MakeDecoder<N>( \
-      std::shared_ptr<const Model>, DeltaRule, NormWeight, std::vector<DecoderLayer<N>>)
+#define CROSSCHECK_INSTANTIATE(N)                                                                  \
+  template std::unique_ptr<ReferenceModel> MakeDecoder<N>(std::shared_ptr<const Model>, DeltaRule, \
+                                                          const FamilyBlocks&)
 CROSSCHECK_INSTANTIATE(Fp64);
 CROSSCHECK_INSTANTIATE(Fp64Reversed);
 CROSSCHECK_INSTANTIATE(Fp64Pairwise);

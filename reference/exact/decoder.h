@@ -7,37 +7,28 @@
 #define CROSSCHECK_REFERENCE_EXACT_DECODER_H_
 
 #include <memory>
-#include <string>
-#include <variant>
-#include <vector>
 
 #include "reference/exact/blocks/attention.h"
-#include "reference/exact/blocks/delta_net.h"
-#include "reference/exact/blocks/mixture.h"
-#include "reference/exact/blocks/mlp.h"
+#include "reference/exact/blocks/delta_rule.h"
 #include "reference/exact/blocks/norm.h"
-#include "reference/exact/blocks/rope.h"
 #include "reference/reference_model.h"
 
 namespace crosscheck::exact {
 
-template <class N>
-using Mixer = std::variant<GatedDeltaNet<N>, Attention<N>>;
-template <class N>
-using FeedForward = std::variant<Mlp<N>, Mixture<N>>;
+enum class FeedForwardKind { kMlp, kMixture };
 
-template <class N>
-struct DecoderLayer {
-  RmsNorm<N> mixer_norm;
-  RmsNorm<N> feed_forward_norm;
-  Mixer<N> mixer;
-  FeedForward<N> feed_forward;
+// What distinguishes a family. families/<name>.cc defines `FamilyBlocks FamilyNamed_<name>()`,
+// which the list of families finds by that name.
+struct FamilyBlocks {
+  NormWeight norm;          // of every norm outside the mixers
+  AttentionKind attention;  // of full attention layers; linear ones hold a GatedDeltaNet
+  FeedForwardKind feed_forward;
 };
 
-// Assembles the model from its layers; embedding, final norm and head come from the weights.
+// The model must have the tensors that its spec says.
 template <class N>
 std::unique_ptr<ReferenceModel> MakeDecoder(std::shared_ptr<const Model> model, DeltaRule rule,
-                                            NormWeight norm, std::vector<DecoderLayer<N>> layers);
+                                            const FamilyBlocks& blocks);
 
 }  // namespace crosscheck::exact
 

@@ -1,11 +1,15 @@
 #include "reference/exact/model.h"
 
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "reference/exact/decoder.h"
+#include "reference/exact/family_list.h"
 
 namespace crosscheck {
 namespace exact {
@@ -44,15 +48,12 @@ absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeModel(std::shared_ptr<const 
   if (model == nullptr) return absl::InvalidArgumentError("no model given");
   if (absl::Status status = Validate(model->spec); !status.ok()) return status;
   if (absl::Status status = CheckTensors(*model); !status.ok()) return status;
-  switch (model->spec.family) {
-    case Family::kQwen35:
-      return MakeQwen35<N>(std::move(model), rule);
-    case Family::kLlama:
-      return MakeLlama<N>(std::move(model), rule);
-    case Family::kQwen35Moe:
-      return MakeQwen35Moe<N>(std::move(model), rule);
+  const std::string_view name = kFamilyNames[static_cast<size_t>(model->spec.family)];
+  for (const auto& family : kListedFamilies) {
+    if (family.name == name) return MakeDecoder<N>(std::move(model), rule, family.blocks());
   }
-  return absl::InvalidArgumentError("the exact model does not know this family");
+  return absl::UnimplementedError(
+      absl::StrCat("the exact model has no family ", std::string(name)));
 }
 
 template absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeModel<Fp64>(

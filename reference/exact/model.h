@@ -20,29 +20,6 @@ template <class N>
 absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeModel(std::shared_ptr<const Model> model,
                                                           DeltaRule rule);
 
-// One per family, in families/<name>.cc; the model has been checked.
-template <class N>
-std::unique_ptr<ReferenceModel> MakeQwen35(std::shared_ptr<const Model> model, DeltaRule rule);
-template <class N>
-std::unique_ptr<ReferenceModel> MakeLlama(std::shared_ptr<const Model> model, DeltaRule rule);
-template <class N>
-std::unique_ptr<ReferenceModel> MakeQwen35Moe(std::shared_ptr<const Model> model, DeltaRule rule);
-
-// Explicit instantiations of a family's function for every numerics in use.
-// NOLINTBEGIN(bugprone-macro-parentheses): the argument is the name of a template.
-#define CROSSCHECK_INSTANTIATE_FAMILY(Make)                                                     \
-  template std::unique_ptr<ReferenceModel> Make<Fp64>(std::shared_ptr<const Model>, DeltaRule); \
-  template std::unique_ptr<ReferenceModel> Make<Fp64Reversed>(std::shared_ptr<const Model>,     \
-                                                              DeltaRule);                       \
-  template std::unique_ptr<ReferenceModel> Make<Fp64Pairwise>(std::shared_ptr<const Model>,     \
-                                                              DeltaRule);                       \
-  template std::unique_ptr<ReferenceModel> Make<Fp32>(std::shared_ptr<const Model>, DeltaRule); \
-  template std::unique_ptr<ReferenceModel> Make<Fp32Reversed>(std::shared_ptr<const Model>,     \
-                                                              DeltaRule);                       \
-  template std::unique_ptr<ReferenceModel> Make<Fp32Pairwise>(std::shared_ptr<const Model>,     \
-                                                              DeltaRule)
-// NOLINTEND(bugprone-macro-parentheses)
-
 }  // namespace crosscheck::exact
 
 #endif  // CROSSCHECK_REFERENCE_EXACT_MODEL_H_

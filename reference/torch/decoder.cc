@@ -1,15 +1,45 @@
 #include "reference/torch/decoder.h"
 
-#include <utility>
+#include <string>
 
 namespace crosscheck::torch_reference {
+namespace {
 
-Decoder::Decoder(const Weights& weights, at::Tensor norm, std::vector<DecoderLayer> layers)
+at::Tensor NormScale(const Weights& weights, const std::string& name, const FamilyBlocks& blocks) {
+  const at::Tensor scale = weights.Vector(name);
+  return blocks.norms_add_one ? scale.add(1) : scale;
+}
+
+decltype(DecoderLayer::mixer) MakeMixer(const Weights& weights, LayerKind kind,
+                                        const std::string& prefix, const FamilyBlocks& blocks) {
+  if (kind == LayerKind::kLinearAttention) return GatedDeltaNet(weights, prefix + "linear_attn.");
+  return Attention(weights, prefix + "self_attn.", blocks.gated_attention);
+}
+
+decltype(DecoderLayer::feed_forward) MakeFeedForward(const Weights& weights,
+                                                     const std::string& prefix,
+                                                     const FamilyBlocks& blocks) {
+  if (blocks.mixture_of_experts) return MixtureOfExperts(weights, prefix);
+  return GatedMlp(weights, prefix);
+}
+
+}  // namespace
+
+Decoder::Decoder(const Weights& weights, const FamilyBlocks& blocks)
     : epsilon_(weights.spec().rms_eps),
       embedding_(weights.Matrix("embed_tokens.weight", weights.spec().hidden)),
-      norm_(std::move(norm)),
-      head_(weights, weights.Projection("lm_head.weight", weights.spec().hidden)),
-      layers_(std::move(layers)) {}
+      norm_(NormScale(weights, "norm.weight", blocks)),
+      head_(weights, weights.Projection("lm_head.weight", weights.spec().hidden)) {
+  const std::vector<LayerKind>& kinds = weights.spec().layers;
+  layers_.reserve(kinds.size());
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    const std::string prefix = "layers." + std::to_string(i) + ".";
+    layers_.push_back({NormScale(weights, prefix + "input_layernorm.weight", blocks),
+                       NormScale(weights, prefix + "post_attention_layernorm.weight", blocks),
+                       MakeMixer(weights, kinds[i], prefix, blocks),
+                       MakeFeedForward(weights, prefix + "mlp.", blocks)});
+  }
+}
 
 std::vector<LayerState> Decoder::EmptyStates() const {
   std::vector<LayerState> states;

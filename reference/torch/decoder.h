@@ -1,37 +1,43 @@
-// The decoder-only network that the families share: embedding, pre-norm layers with a residual
-// stream, final norm, head (architectures.md 3.4). A family says which blocks its layers hold.
+// The decoder-only network: embedding, pre-norm layers with a residual stream, final norm, head
+// (architectures.md 3.4). A family says which blocks its layers hold.
 #ifndef CROSSCHECK_REFERENCE_TORCH_DECODER_H_
 #define CROSSCHECK_REFERENCE_TORCH_DECODER_H_
 
-#include <memory>
-#include <string>
 #include <variant>
 #include <vector>
 
-#include "reference/torch/gated_attention.h"
+#include "reference/torch/attention.h"
 #include "reference/torch/gated_delta_net.h"
 #include "reference/torch/mixture_of_experts.h"
-#include "reference/torch/model.h"
-#include "reference/torch/plain_attention.h"
 
 namespace crosscheck::torch_reference {
+
+// What distinguishes a family. families/<name>.cc defines `FamilyBlocks FamilyNamed_<name>()`,
+// which the list of families finds by that name.
+struct FamilyBlocks {
+  bool norms_add_one;       // norms outside the mixers multiply with 1 + w, otherwise with w
+  bool gated_attention;     // of full attention layers; linear ones hold a GatedDeltaNet
+  bool mixture_of_experts;  // in the place of the MLP
+};
 
 struct DecoderLayer {
   at::Tensor input_norm;           // [d], what the normalised stream is multiplied with
   at::Tensor post_attention_norm;  // [d], the same
-  std::variant<GatedDeltaNet, GatedAttention, PlainAttention> mixer;
+  std::variant<GatedDeltaNet, Attention> mixer;
   std::variant<GatedMlp, MixtureOfExperts> feed_forward;
 };
 
-class Decoder : public Network {
+// Immutable once made, so any number of threads may use it.
+class Decoder {
  public:
-  // `norm`: [d], what the final normalised stream is multiplied with.
-  Decoder(const Weights& weights, at::Tensor norm, std::vector<DecoderLayer> layers);
+  Decoder(const Weights& weights, const FamilyBlocks& blocks);
 
-  std::vector<LayerState> EmptyStates() const override;
+  // One entry per layer, for a sequence of no positions.
+  std::vector<LayerState> EmptyStates() const;
+  // ids [S] int32 -> what the language model head takes, [S, d]. Replaces the states.
   at::Tensor Forward(const at::Tensor& ids, const Step& step,
-                     std::vector<LayerState>& states) const override;
-  at::Tensor Head(const at::Tensor& hidden) const override { return head_.Forward(hidden); }
+                     std::vector<LayerState>& states) const;
+  at::Tensor Head(const at::Tensor& hidden) const { return head_.Forward(hidden); }  // -> [rows, V]
 
  private:
   at::Tensor ForwardLayer(const DecoderLayer& layer, const at::Tensor& x, const Step& step,
@@ -43,9 +49,6 @@ class Decoder : public Network {
   Linear head_;           // d -> V
   std::vector<DecoderLayer> layers_;
 };
-
-// The prefix of a layer's tensors, "layers.3.".
-inline std::string LayerPrefix(size_t layer) { return "layers." + std::to_string(layer) + "."; }
 
 }  // namespace crosscheck::torch_reference
 

@@ -1,32 +1,29 @@
-#include "reference/torch/model.h"
-
+// The libtorch reference: sessions check requests and keep states, the decoder computes.
 #include <malloc.h>
 
 #include <algorithm>
 #include <limits>
-#include <map>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "reference/torch/factory.h"
+#include "reference/torch/family_list.h"
 #include "reference/torch/guarded.h"
 
 namespace crosscheck::torch_reference {
 namespace {
 
-std::map<Family, NetworkFactory>& Registry() {
-  static auto* const registry = new std::map<Family, NetworkFactory>();
-  return *registry;
-}
-
 class Session : public ReferenceSession {
  public:
-  Session(std::shared_ptr<const Model> model, std::shared_ptr<const Network> network,
+  Session(std::shared_ptr<const Model> model, std::shared_ptr<const Decoder> decoder,
           at::ScalarType dtype, std::vector<LayerState> states)
       : model_(std::move(model)),
-        network_(std::move(network)),
+        decoder_(std::move(decoder)),
         dtype_(dtype),
         states_(std::move(states)) {}
 
@@ -38,8 +35,8 @@ class Session : public ReferenceSession {
   absl::Status Check(const ExtendRequest& request) const;
   Step MakeStep(const ExtendRequest& request, const std::vector<uint8_t>& mask) const;
 
-  std::shared_ptr<const Model> model_;  // the network borrows its memory
-  std::shared_ptr<const Network> network_;
+  std::shared_ptr<const Model> model_;  // the decoder borrows its memory
+  std::shared_ptr<const Decoder> decoder_;
   at::ScalarType dtype_;
   std::vector<LayerState> states_;
   std::vector<uint8_t> mask_;  // of every position so far; 0 = padding
@@ -116,9 +113,9 @@ absl::StatusOr<Logits> Session::Extend(const ExtendRequest& request) {
     const Step step = MakeStep(request, mask);
     const at::Tensor ids =
         at::from_blob(const_cast<int32_t*>(request.ids.data()), {step.count}, at::kInt);
-    at::Tensor hidden = network_->Forward(ids, step, states);
+    at::Tensor hidden = decoder_->Forward(ids, step, states);
     if (!request.all_positions) hidden = hidden.narrow(0, step.count - 1, 1);
-    return Logits{.vocab = model_->spec.vocab, .values = ToVector(network_->Head(hidden))};
+    return Logits{.vocab = model_->spec.vocab, .values = ToVector(decoder_->Head(hidden))};
   });
   if (logits.ok()) {
     states_ = std::move(states);
@@ -147,19 +144,21 @@ std::vector<Tensor> Session::States() const {
 
 class TorchModel : public ReferenceModel {
  public:
-  TorchModel(std::shared_ptr<const Model> model, at::ScalarType dtype, NetworkFactory factory)
-      : model_(std::move(model)), dtype_(dtype), network_(factory(Weights(*model_, dtype))) {
-    empty_states_ = network_->EmptyStates();
+  TorchModel(std::shared_ptr<const Model> model, at::ScalarType dtype, const FamilyBlocks& blocks)
+      : model_(std::move(model)),
+        dtype_(dtype),
+        decoder_(std::make_shared<const Decoder>(Weights(*model_, dtype), blocks)) {
+    empty_states_ = decoder_->EmptyStates();
   }
   const ModelSpec& spec() const override { return model_->spec; }
   std::unique_ptr<ReferenceSession> NewSession() const override {
-    return std::make_unique<Session>(model_, network_, dtype_, empty_states_);
+    return std::make_unique<Session>(model_, decoder_, dtype_, empty_states_);
   }
 
  private:
   std::shared_ptr<const Model> model_;
   at::ScalarType dtype_;
-  std::shared_ptr<const Network> network_;
+  std::shared_ptr<const Decoder> decoder_;
   std::vector<LayerState> empty_states_;
 };
 
@@ -175,15 +174,17 @@ void PrepareOnce() {
 absl::StatusOr<std::unique_ptr<ReferenceModel>> Make(std::shared_ptr<const Model> model,
                                                      TorchPrecision precision) {
   PrepareProcess();
-  const auto factory = Registry().find(model->spec.family);
-  if (factory == Registry().end()) {
+  const std::string_view name = kFamilyNames[static_cast<size_t>(model->spec.family)];
+  const auto* const family =
+      std::find_if(std::begin(kListedFamilies), std::end(kListedFamilies),
+                   [&](const ListedFamily& listed) { return listed.name == name; });
+  if (family == std::end(kListedFamilies)) {
     return absl::UnimplementedError(
-        absl::StrCat("the libtorch reference has no family ",
-                     std::string(kFamilyNames[static_cast<size_t>(model->spec.family)])));
+        absl::StrCat("the libtorch reference has no family ", std::string(name)));
   }
   const at::ScalarType dtype = precision == TorchPrecision::kFp64 ? at::kDouble : at::kFloat;
   return Guarded([&]() -> std::unique_ptr<ReferenceModel> {
-    return std::make_unique<TorchModel>(std::move(model), dtype, factory->second);
+    return std::make_unique<TorchModel>(std::move(model), dtype, family->blocks());
   });
 }
 
@@ -192,10 +193,6 @@ absl::StatusOr<std::unique_ptr<ReferenceModel>> Make(std::shared_ptr<const Model
 void PrepareProcess() {
   static std::once_flag prepared;
   std::call_once(prepared, PrepareOnce);
-}
-
-NetworkRegistration::NetworkRegistration(Family family, NetworkFactory factory) {
-  Registry().emplace(family, factory);
 }
 
 }  // namespace crosscheck::torch_reference

@@ -1,4 +1,4 @@
-#include "reference/torch/gated_attention.h"
+#include "reference/torch/attention.h"
 
 #include <cmath>
 #include <vector>
@@ -28,7 +28,10 @@ at::Tensor RotaryEmbedding::Apply(const at::Tensor& x, const Rotation& rotation)
   return at::mul(x, rotation.cos).addcmul_(at::index_select(x, -1, partner_), rotation.sin);
 }
 
-// The G query heads of a kv head form one matrix: no repetition of k and v.
+namespace {
+
+// softmax(q·kᵀ / √D + mask)·v: query [S, H, D] and the cache of a layer -> context [S, H, D]. The G
+// query heads of a kv head form one matrix: no repetition of k and v.
 at::Tensor Attend(const at::Tensor& query, const LayerState& state, const Step& step,
                   const Taps& taps) {
   const int64_t heads = query.size(1);
@@ -49,37 +52,38 @@ at::Tensor Attend(const at::Tensor& query, const LayerState& state, const Step& 
       .transpose(0, 1);
 }
 
-namespace {
-
-// Rows of q_proj are [q_h | gate_h] per head. Regrouped, q and k lie side by side and are
-// normalised and rotated at once.
-AdaptedMatrix InProjection(const Weights& weights, const std::string& prefix) {
+// q and k lie side by side, so that they are normalised and rotated at once. Rows of a gated q_proj
+// are [q_h | gate_h] per head and are regrouped.
+AdaptedMatrix InProjection(const Weights& weights, const std::string& prefix, bool gated) {
   const ModelSpec& spec = weights.spec();
-  const AdaptedMatrix query_gate = weights.Projection(prefix + "q_proj.weight", spec.hidden);
+  const AdaptedMatrix query = weights.Projection(prefix + "q_proj.weight", spec.hidden);
+  const AdaptedMatrix key = weights.Projection(prefix + "k_proj.weight", spec.hidden);
+  const AdaptedMatrix value = weights.Projection(prefix + "v_proj.weight", spec.hidden);
+  if (!gated) return Concatenate({query, key, value});
   const at::Tensor rows =
       at::arange(2 * spec.heads * spec.head_dim, at::kLong).view({spec.heads, 2, spec.head_dim});
-  return Concatenate({SelectRows(query_gate, rows.select(1, 0).reshape({-1})),
-                      weights.Projection(prefix + "k_proj.weight", spec.hidden),
-                      weights.Projection(prefix + "v_proj.weight", spec.hidden),
-                      SelectRows(query_gate, rows.select(1, 1).reshape({-1}))});
+  return Concatenate({SelectRows(query, rows.select(1, 0).reshape({-1})), key, value,
+                      SelectRows(query, rows.select(1, 1).reshape({-1}))});
 }
 
 }  // namespace
 
-GatedAttention::GatedAttention(const Weights& weights, const std::string& prefix)
-    : heads_(weights.spec().heads),
+Attention::Attention(const Weights& weights, const std::string& prefix, bool gated)
+    : gated_(gated),
+      heads_(weights.spec().heads),
       kv_heads_(weights.spec().kv_heads),
       head_dim_(weights.spec().head_dim),
       epsilon_(weights.spec().rms_eps),
       rotary_(weights.spec(), weights.dtype()),
-      in_proj_(weights, InProjection(weights, prefix)),
+      in_proj_(weights, InProjection(weights, prefix, gated)),
       out_proj_(weights, weights.Projection(prefix + "o_proj.weight", heads_ * head_dim_)) {
+  if (!gated) return;
   qk_norm_ = at::cat({weights.Vector(prefix + "q_norm.weight").expand({heads_, head_dim_}),
                       weights.Vector(prefix + "k_norm.weight").expand({kv_heads_, head_dim_})})
                  .add_(1);
 }
 
-LayerState GatedAttention::EmptyState() const {
+LayerState Attention::EmptyState() const {
   const at::Tensor empty = at::zeros({kv_heads_, 0, head_dim_}, out_proj_.options());
   LayerState state;
   state.key = empty;
@@ -87,36 +91,39 @@ LayerState GatedAttention::EmptyState() const {
   return state;
 }
 
-at::Tensor GatedAttention::Forward(const at::Tensor& y, const Step& step, const Taps& taps,
-                                   LayerState& state) const {
+at::Tensor Attention::Forward(const at::Tensor& y, const Step& step, const Taps& taps,
+                              LayerState& state) const {
   const int64_t qk_heads = heads_ + kv_heads_;
-  const at::Tensor projected =
-      in_proj_.Forward(y).view({step.count, qk_heads + kv_heads_ + heads_, head_dim_});
-  const at::Tensor query_key = projected.narrow(1, 0, qk_heads);
+  const at::Tensor projected = in_proj_.Forward(y).view({step.count, -1, head_dim_});
+  at::Tensor query_key = projected.narrow(1, 0, qk_heads);
   const at::Tensor value = projected.narrow(1, qk_heads, kv_heads_).transpose(0, 1);
-  const at::Tensor gate = projected.narrow(1, qk_heads + kv_heads_, heads_);
+  at::Tensor gate;
+  if (gated_) gate = projected.narrow(1, qk_heads + kv_heads_, heads_);
   if (taps.Wants("attn.q_proj_out")) {
+    const at::Tensor query = query_key.narrow(1, 0, heads_);
     taps("attn.q_proj_out",
-         at::stack({projected.narrow(1, 0, heads_), gate}, 2).view({step.count, -1}));
+         (gated_ ? at::stack({query, gate}, 2) : query).reshape({step.count, -1}));
   }
   taps("attn.v", value);
-
-  const at::Tensor normed = RmsNorm(query_key, qk_norm_, epsilon_);
-  const at::Tensor roped = rotary_.Apply(normed, rotary_.At(step.positions));
+  if (gated_) {
+    query_key = RmsNorm(query_key, qk_norm_, epsilon_);
+    taps("attn.q_normed", query_key.narrow(1, 0, heads_));
+    taps("attn.k_normed", query_key.narrow(1, heads_, kv_heads_));
+  }
+  const at::Tensor roped = rotary_.Apply(query_key, rotary_.At(step.positions));
   const at::Tensor query = roped.narrow(1, 0, heads_);
   const at::Tensor key = roped.narrow(1, heads_, kv_heads_).transpose(0, 1);
-  taps("attn.q_normed", normed.narrow(1, 0, heads_));
-  taps("attn.k_normed", normed.narrow(1, heads_, kv_heads_));
   taps("attn.q_roped", query.transpose(0, 1));
   taps("attn.k_roped", key);
 
   state.key = at::cat({state.key, key}, 1);
   state.value = at::cat({state.value, value}, 1);
-  const at::Tensor context = Attend(query, state, step, taps);
+  at::Tensor context = Attend(query, state, step, taps);
   taps("attn.context", context);
-  const at::Tensor gated = at::mul(gate.sigmoid(), context).reshape({step.count, -1});
-  taps("attn.gated", gated);
-  return out_proj_.Forward(gated);
+  if (gated_) context = at::mul(gate.sigmoid(), context);
+  context = context.reshape({step.count, -1});
+  if (gated_) taps("attn.gated", context);
+  return out_proj_.Forward(context);
 }
 
 }  // namespace crosscheck::torch_reference

@@ -1,7 +1,8 @@
-// The full-attention mixer of Qwen3.5: per-head norm of q and k, partial RoPE, softmax attention,
-// sigmoid output gate (architectures.md 3.5, 3.6).
-#ifndef CROSSCHECK_REFERENCE_TORCH_GATED_ATTENTION_H_
-#define CROSSCHECK_REFERENCE_TORCH_GATED_ATTENTION_H_
+// Full attention with grouped heads: RoPE and softmax attention, as Qwen3.5 has it with per-head
+// norms of q and k and a sigmoid output gate (architectures.md 3.5, 3.6), as Llama without both
+// (4.1 without q/k norms).
+#ifndef CROSSCHECK_REFERENCE_TORCH_ATTENTION_H_
+#define CROSSCHECK_REFERENCE_TORCH_ATTENTION_H_
 
 #include <string>
 
@@ -29,27 +30,24 @@ class RotaryEmbedding {
   at::Tensor partner_;            // [D], i ± rot/2
 };
 
-// softmax(q·kᵀ / √D + mask)·v: query [S, H, D] and the cache of a layer -> context [S, H, D].
-at::Tensor Attend(const at::Tensor& query, const LayerState& state, const Step& step,
-                  const Taps& taps);
-
-class GatedAttention {
+class Attention {
  public:
-  GatedAttention(const Weights& weights, const std::string& prefix);
+  Attention(const Weights& weights, const std::string& prefix, bool gated);
   // y and the result are [S, d]. Reads and replaces state.key and state.value.
   at::Tensor Forward(const at::Tensor& y, const Step& step, const Taps& taps,
                      LayerState& state) const;
   LayerState EmptyState() const;
 
  private:
+  bool gated_;
   int64_t heads_, kv_heads_, head_dim_;
   double epsilon_;
   RotaryEmbedding rotary_;
-  Linear in_proj_;      // d -> (2H + 2Hkv)·D: all q | all k | all v | all gates
+  Linear in_proj_;      // d -> (H + 2Hkv)·D: all q | all k | all v; gated: | all gates, H·D more
   Linear out_proj_;     // H·D -> d
-  at::Tensor qk_norm_;  // [H + Hkv, D], 1 + w
+  at::Tensor qk_norm_;  // [H + Hkv, D], 1 + w; undefined when not gated
 };
 
 }  // namespace crosscheck::torch_reference
 
-#endif  // CROSSCHECK_REFERENCE_TORCH_GATED_ATTENTION_H_
+#endif  // CROSSCHECK_REFERENCE_TORCH_ATTENTION_H_
