@@ -63,7 +63,7 @@ std::vector<T> ShrinkFields(const T& value) {
   std::set<std::string> seen;
   std::vector<T> smaller;
   for (const ShrinkEdit& edit : survey.Edits()) {
-    ShrinkEditVisitor visitor(edit);
+    ShrinkEditVisitor visitor(edit, survey);
     T candidate = VisitedBy(visitor, kWidestLimits, value);
     WriteVisitor writer;
     Visit(writer, kWidestLimits, candidate);  // a legal case: nothing changes

@@ -58,6 +58,7 @@ class ScalarField {
   uint64_t typical_index = 0;  // ordinary random draws lie in 0..typical_index
   size_t interesting = 0;      // how many interesting values there are
   bool seed = false;           // all 64 bits, always eight bytes
+  bool descending = false;     // the simplest value is the largest
   bool ordered = true;         // its bounds are worth drawing more often
   ShrinkPhase phase = ShrinkPhase::kConfiguration;
 };
@@ -68,6 +69,7 @@ class IntField final : public ScalarField {
       : range_(range), hi_(std::max(range.lo, range.hi)) {
     name = field_name;
     phase = range.phase;
+    descending = range.descending;
     interesting = range.interesting.size();
     max_index = Steps(hi_ - range.lo);
     typical_index = range.descending || range.typical >= hi_ ? max_index : Index(range.typical);

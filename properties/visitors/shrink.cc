@@ -4,8 +4,14 @@
 #include <set>
 
 namespace crosscheck {
+namespace {
+
+constexpr uint64_t kSmallSeeds = 8;
+
+}  // namespace
 
 uint64_t ShrinkSurvey::Scalar(const ScalarField& field, uint64_t index) {
+  if (field.descending) distances_.push_back(index);
   scalars_.push_back({index, field.phase, in_list_, field.seed});
   return index;
 }
@@ -78,7 +84,7 @@ void ShrinkSurvey::LowerScalars(ShrinkPhase phase, std::vector<ShrinkEdit>& edit
     if (scalars_[site].phase != phase || index == 0) continue;
     if (scalars_[site].seed) {
       // Seeds have no neighbourhood: a few small ones, not halves.
-      for (uint64_t small = 0; small < std::min<uint64_t>(index, 4); ++small) set(site, small);
+      for (uint64_t seed = 0; seed < std::min(index, kSmallSeeds); ++seed) set(site, seed);
       continue;
     }
     if (!scalars_[site].in_list) {
@@ -105,23 +111,44 @@ void ShrinkSurvey::UnifyValues(ShrinkPhase phase, std::vector<ShrinkEdit>& edits
   }
 }
 
+void ShrinkSurvey::AppendEdits(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const {
+  edits.push_back({.last = ShrinkEdit::kNone, .phase = phase, .trim_lists = true});
+  ClearScalars(phase, edits);
+  DeleteChunks(phase, edits);
+  ClearChunks(phase, edits);
+  UnifyValues(phase, edits);
+  LowerScalars(phase, edits);
+}
+
 std::vector<ShrinkEdit> ShrinkSurvey::Edits() const {
   std::vector<ShrinkEdit> edits;
-  for (const ShrinkPhase phase :
-       {ShrinkPhase::kMates, ShrinkPhase::kSteps, ShrinkPhase::kLength, ShrinkPhase::kConfiguration,
-        ShrinkPhase::kDimensions, ShrinkPhase::kValues}) {
-    edits.push_back({.last = ShrinkEdit::kNone, .phase = phase, .trim_lists = true});
-    ClearScalars(phase, edits);
-    DeleteChunks(phase, edits);
-    ClearChunks(phase, edits);
-    UnifyValues(phase, edits);
-    LowerScalars(phase, edits);
+  for (const ShrinkPhase phase : {ShrinkPhase::kMates, ShrinkPhase::kSteps, ShrinkPhase::kLength,
+                                  ShrinkPhase::kConfiguration, ShrinkPhase::kDimensions}) {
+    AppendEdits(phase, edits);
+  }
+  const size_t structural = edits.size();
+  const auto repeat = [&edits, structural](const auto& change) {
+    for (size_t i = 0; i < structural; ++i) {
+      edits.push_back(edits[i]);
+      change(edits.back());
+    }
+  };
+  const bool distant = std::ranges::any_of(distances_, [](uint64_t index) { return index > 0; });
+  if (distant) repeat([](ShrinkEdit& edit) { edit.keep_distances = true; });
+  AppendEdits(ShrinkPhase::kValues, edits);
+  if (std::ranges::none_of(scalars_, &ScalarSite::seed)) return edits;
+  for (uint64_t seed = 0; seed < kSmallSeeds; ++seed) {
+    repeat([seed](ShrinkEdit& edit) { edit.seed = seed; });
   }
   return edits;
 }
 
 uint64_t ShrinkEditVisitor::Scalar(const ScalarField& field, uint64_t index) {
   const size_t site = next_scalar_++;
+  if (field.seed && edit_.seed.has_value()) return *edit_.seed;
+  if (field.descending && edit_.keep_distances && next_distance_ < distances_.size()) {
+    return std::min(distances_[next_distance_++], field.max_index);
+  }
   if (site < edit_.first || site >= edit_.last) return index;
   if (edit_.phase.has_value() && field.phase != *edit_.phase) return index;
   if (edit_.match != ShrinkEdit::kAny && edit_.match != index) return index;

@@ -3,8 +3,14 @@
 //
 // Order (judging.md 6): batch mates, steps, length, configuration, dimensions, values. Within a
 // phase: everything at once, then chunks of lists (n, n/2, … 1), then each field to its minimum and
-// towards it by halves. An edit may force later fields to change; what is not smaller in the order
-// of canonical bytes after that is dropped, so that shrinking ends.
+// towards it by halves. The edits in front of the values are tried again
+//  - with fields that count from an upper bound (a chunk of a prompt: one token less than all)
+//  where
+//    they are relative to it, so that a shorter prompt still ends in one step;
+//  - last, with other seeds: a smaller shape draws other weights, and the few of a tiny model may
+//    hide the defect.
+// An edit may force later fields to change; what is not smaller in the order of canonical bytes
+// after that is dropped, so that shrinking ends.
 #ifndef CROSSCHECK_PROPERTIES_VISITORS_SHRINK_H_
 #define CROSSCHECK_PROPERTIES_VISITORS_SHRINK_H_
 
@@ -29,13 +35,17 @@ struct ShrinkEdit {
   std::optional<ShrinkPhase> phase = std::nullopt;
   uint64_t match = kAny;
   uint64_t index = 0;
-  bool trim_lists = false;  // also cut the lists of the phase to their shortest
+  bool trim_lists = false;                      // also cut the lists of the phase to their shortest
+  std::optional<uint64_t> seed = std::nullopt;  // also gives every seed this value
+  bool keep_distances = false;  // descending fields keep their distance from the new upper bound
 };
 
 // Notes every field of a case and proposes edits.
 class ShrinkSurvey final : public FieldVisitor {
  public:
   std::vector<ShrinkEdit> Edits() const;
+  // Indices of the descending fields in the order of the visit.
+  const std::vector<uint64_t>& distances() const { return distances_; }
 
  protected:
   uint64_t Scalar(const ScalarField& field, uint64_t index) override;
@@ -60,16 +70,19 @@ class ShrinkSurvey final : public FieldVisitor {
   void ClearChunks(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const;
   void LowerScalars(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const;
   void UnifyValues(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const;
+  void AppendEdits(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const;
 
   std::vector<ScalarSite> scalars_;
   std::vector<ListSite> lists_;
+  std::vector<uint64_t> distances_;
   bool in_list_ = false;
 };
 
 // Applies one edit and brings everything after it into range.
 class ShrinkEditVisitor final : public FieldVisitor {
  public:
-  explicit ShrinkEditVisitor(const ShrinkEdit& edit) : edit_(edit) {}
+  ShrinkEditVisitor(const ShrinkEdit& edit, const ShrinkSurvey& survey)
+      : edit_(edit), distances_(survey.distances()) {}
 
  protected:
   uint64_t Scalar(const ScalarField& field, uint64_t index) override;
@@ -77,8 +90,10 @@ class ShrinkEditVisitor final : public FieldVisitor {
 
  private:
   const ShrinkEdit& edit_;
+  const std::vector<uint64_t>& distances_;
   size_t next_scalar_ = 0;
   size_t next_list_ = 0;
+  size_t next_distance_ = 0;
 };
 
 }  // namespace crosscheck
