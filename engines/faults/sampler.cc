@@ -1,12 +1,11 @@
 // Faults of sampling. Name, what makes it show, the smallest case:
-// - sampler_bias: 9 % of the draws become the block's most frequent token: effect size 0.07 or more
-// where
-//   that has at most 0.6; mode seeds or stream, 2 tokens
-// - top_p_off_by_one: one draw in 16 is the best token that top_p removed; vocabulary 2, top_p 0, 1
-// draw
+// - sampler_bias: 9 % of the draws become the block's most frequent token, an effect size of 0.07
+//   or more where that has at most 0.6; mode seeds or stream, 2 tokens
+// - top_p_off_by_one: one draw in 16 is the best token that top_p removed; vocabulary 2, top_p 0,
+//   1 draw
 // - ignored_seed: every seed draws what the first one draws; mode seeds, vocabulary 2
 // - correlated_stream: every second draw of a stream repeats the one before; mode stream,
-// vocabulary 2
+//   vocabulary 2
 // - scaled_uniforms: explicit uniforms are 1 % too small; mode invert, vocabulary 2
 // - ignored_top_k: `generate` samples from the whole vocabulary; mode generate, top_k 1
 #include <map>

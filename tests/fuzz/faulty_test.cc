@@ -144,9 +144,11 @@ const PlantedFault kFaults[] = {
      .minimum = {.hidden = 2},
      .property = "lora_merge"},
     {.name = "lora_stays", .error = ErrorClass::kNumeric, .minimum = {}, .property = "lora_merge"},
+    // Coarser codes have to turn an argmax over, and every shape draws other weights: its
+    // definition gives one layer and one token, for the rest only a small model can be asked for.
     {.name = "int8_scale_of_tensor",
      .error = ErrorClass::kToken,
-     .minimum = {.hidden = 2},
+     .minimum = {.vocab = 8, .heads = 2, .head_dim = 4, .hidden = 8},
      .cases = 512,
      .property = "path_agreement"},
     {.name = "hang",
@@ -246,7 +248,7 @@ class FaultyTest : public testing::TestWithParam<PlantedFault> {
     const bool padded = minimum.in_padding && extent.padded;
     EXPECT_EQ(extent.sequences, static_cast<size_t>(minimum.sequences));
     EXPECT_EQ(extent.tokens, static_cast<size_t>(minimum.tokens + padded));
-    EXPECT_EQ(
+    EXPECT_LE(
         std::max({extent.spec.heads, extent.spec.linear_key_heads, extent.spec.linear_value_heads}),
         minimum.heads);
   }
