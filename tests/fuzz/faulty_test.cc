@@ -168,6 +168,7 @@ const PlantedFault kFaults[] = {
     {.name = "dies_on_truncation",
      .error = ErrorClass::kCrash,
      .minimum = {.changes = 1},
+     .cases = 256,
      .property = "loader"},
     {.name = "allocates_by_header",
      .error = ErrorClass::kMemory,
