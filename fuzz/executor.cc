@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "engines/reference_engine.h"
 #include "engines/registry.h"
 #include "engines/scratch_folder.h"
@@ -345,6 +346,11 @@ class RunObservations : public Observations {
     }
     Reply reply = executor_.Perform(run, run.request);
     if (run.files == nullptr) return reply;
+    if (!reply.ok()) {  // verdicts must not depend on where the files lie
+      const std::string& folder = folders_[run.files];
+      absl::StrReplaceAll({{absl::StrCat(folder, "/"), ""}, {absl::StrCat(folder, ": "), ""}},
+                          &reply.failure->message);
+    }
     if (auto model = executor_.LoadedBy(run, run.request, reply)) loaded_.push_back(*model);
     return reply;
   }

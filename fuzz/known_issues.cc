@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "reference/safetensors.h"
 
@@ -68,6 +69,13 @@ bool Holds(const FieldCondition& condition, std::string_view value) {
   if (wanted && found) return Compare(*found, condition.comparison, *wanted);
   if (condition.comparison != "=" && condition.comparison != "!=") return false;
   return Compare(value, condition.comparison, std::string_view(condition.value));
+}
+
+// `mutations.` of `mutations.*.way`; the whole name of a field that is in no such list.
+std::string_view ListOf(std::string_view field) { return field.substr(0, field.find('*')); }
+
+std::string OfElement(std::string_view field, size_t element) {
+  return absl::StrReplaceAll(View(field), {{"*", absl::StrCat(element)}});
 }
 
 // Versions are compared by their dotted numbers; nullopt when one of them is not made of numbers.
@@ -176,12 +184,21 @@ bool KnownIssue::Matches(const Signature& found, std::string_view engine_name,
   if (engine != found.engine_family && engine != versioned && engine != engine_name) return false;
   // An engine whose version cannot be ordered does not get the benefit of the doubt.
   if (!until.empty() && !IsBefore(engine_version, until).value_or(false)) return false;
-  if (when.empty()) return true;
   const auto fields = c.subject().fields(c);
-  return std::all_of(when.begin(), when.end(), [&](const FieldCondition& condition) {
+  const auto holds = [&](const FieldCondition& condition, size_t element) {
+    const std::string name = OfElement(condition.field, element);
     return std::any_of(fields.begin(), fields.end(), [&](const auto& field) {
-      return field.first == condition.field && Holds(condition, field.second);
+      return field.first == name && Holds(condition, field.second);
     });
+  };
+  return std::all_of(when.begin(), when.end(), [&](const FieldCondition& condition) {
+    for (size_t element = 0; element < fields.size(); ++element) {
+      const bool all = std::all_of(when.begin(), when.end(), [&](const FieldCondition& other) {
+        return ListOf(other.field) != ListOf(condition.field) || holds(other, element);
+      });
+      if (all) return true;
+    }
+    return false;
   });
 }
 

@@ -2,8 +2,10 @@
 // it shows (design 6).
 //
 // Line: signature | engine | when <field conditions> | until <engine version> | link or explanation
-// | case file `when` joins comparisons with "and": `model.layers > 30 and path = readout`; `when
-// always` has no condition.
+// | case file
+// `when` joins comparisons with "and": `model.layers > 30 and path = readout`; `when always` has no
+// condition. `*` is some element of a list, the same one in all conditions on that list:
+// `mutations.*.way = removed and mutations.*.key = */rope_theta and model.layers.* = full`.
 #ifndef CROSSCHECK_FUZZ_KNOWN_ISSUES_H_
 #define CROSSCHECK_FUZZ_KNOWN_ISSUES_H_
 

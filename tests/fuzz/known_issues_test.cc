@@ -72,6 +72,19 @@ TEST(KnownIssuesTest, ConditionOnAListElement) {
   EXPECT_FALSE(Matches(issue, "1", MakePlanted({7, 0}, 0)));
 }
 
+TEST(KnownIssuesTest, StarIsOneElementOfAListForAllItsConditions) {
+  const auto line = [](const std::string& when) {
+    return ParseOne("planted/fake/race/state|fake|when " + when + "|until|why|a.case");
+  };
+  EXPECT_TRUE(Matches(line("items.* = 7"), "1", MakePlanted({0, 7}, 0)));
+  EXPECT_FALSE(Matches(line("items.* = 7"), "1", MakePlanted({0, 6}, 0)));
+  EXPECT_FALSE(Matches(line("items.* != 7"), "1", MakePlanted({}, 0)));
+  const KnownIssue between = line("items.* > 3 and width = 2 and items.* < 7");
+  EXPECT_TRUE(Matches(between, "1", MakePlanted({0, 5}, 2)));
+  EXPECT_FALSE(Matches(between, "1", MakePlanted({0, 5}, 1)));
+  EXPECT_FALSE(Matches(between, "1", MakePlanted({1, 9}, 2)));
+}
+
 TEST(KnownIssuesTest, EqualityTakesTextAndOrderDoesNot) {
   const auto parses = [](const std::string& when) {
     return ParseKnownIssues("planted/fake/race/state|fake|when " + when + "|until|why|a.case\n",
