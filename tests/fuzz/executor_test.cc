@@ -191,7 +191,6 @@ Run LogitsOfLoaded(Role role, size_t load) {
 TEST(ExecutorTest, FilesAreLoadedNamedByTheAnswerAndRemoved) {
   const auto executor = Start("exact:fp32");
   const auto files = CheckpointFiles(1);
-  std::string folder;
   Message stale = LogitsRun(Role::kEngine, 0, nullptr).request;
   {
     const auto observations =
