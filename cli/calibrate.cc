@@ -28,9 +28,13 @@ struct CalibrateFlags {
   std::string curve = "reference/detection_curve.tsv";
 };
 
+// Rewrites one line on a terminal; elsewhere a line for every tenth.
 void PrintProgress(int64_t done, int64_t total) {
-  if (!LiveTerminal()) return;
-  std::cerr << fmt::format("\r{:.0f} % of {} cases ", 100.0 * done / total, total) << std::flush;
+  if (LiveTerminal()) {
+    std::cerr << fmt::format("\r{:.0f} % of {} cases ", 100.0 * done / total, total) << std::flush;
+  } else if (10 * done / total != 10 * (done - 1) / total) {
+    std::cerr << fmt::format("{:.0f} % of {} cases\n", 100.0 * done / total, total);
+  }
 }
 
 // The families that were named as bits of Limits; all when none was.

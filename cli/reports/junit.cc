@@ -66,6 +66,7 @@ TestCase Describe(const PropertyReport& p, const std::vector<SmokeFinding>& find
     texts += Describe(f);
   }
   std::vector<std::string> reasons;
+  reasons.reserve(p.unsupported.size());
   for (const auto& [reason, count] : p.unsupported) {
     reasons.push_back(absl::StrCat(count, "x ", reason));
   }

@@ -73,6 +73,7 @@ void PrintCoverage(const SmokeReport& report) {
   for (const PropertyReport& p : report.properties) {
     if (p.narrowed_cases == 0) continue;
     std::vector<std::string> fields;
+    fields.reserve(p.narrowed.size());
     for (const auto& [field, cases] : p.narrowed) {
       fields.push_back(fmt::format("{} in {}", field, cases));
     }
@@ -81,6 +82,7 @@ void PrintCoverage(const SmokeReport& report) {
   }
   if (!report.architecture.empty()) {
     std::vector<std::string> kept;
+    kept.reserve(report.architecture.size());
     for (const auto& [name, value] : report.architecture) kept.push_back(name + " " + value);
     std::cout << "  architecture of --model, where it fits: " << absl::StrJoin(kept, ", ") << "\n";
   }

@@ -60,8 +60,7 @@ TEST(CorpusTest, RegressionsPassOnTheSecondReference) {
   const auto torch = Start("torch");
   ASSERT_NE(torch, nullptr);
   for (const CorpusEntry& entry : Regressions()) {
-    const Verdict verdict =
-        RunCase(*FindProperty(entry.signature.property), entry.value, *torch);
+    const Verdict verdict = RunCase(*FindProperty(entry.signature.property), entry.value, *torch);
     EXPECT_EQ(verdict.kind, VerdictKind::kPass) << entry.signature.ToString() << verdict.message;
   }
 }
