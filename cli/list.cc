@@ -47,12 +47,31 @@ std::string Words(const nlohmann::json& list) {
   return absl::StrJoin(list.get<std::vector<std::string>>(), ", ");
 }
 
+// The engines with planted faults differ in name only.
+constexpr std::string_view kFaultPrefix = "faulty:";
+
+bool HasPlantedFault(const nlohmann::json& engine) {
+  return engine["name"].get_ref<const std::string&>().starts_with(kFaultPrefix);
+}
+
+std::string PlantedFaults(const nlohmann::json& json) {
+  std::vector<std::string> names;
+  for (const auto& e : json["engines"]) {
+    if (HasPlantedFault(e)) names.push_back(e["name"].get<std::string>());
+  }
+  for (std::string& name : names) name.erase(0, kFaultPrefix.size());
+  return absl::StrJoin(names, ", ");
+}
+
 void PrintMarkdown(const nlohmann::json& json) {
   std::cout << "| engine | version | extensions |\n|---|---|---|\n";
   for (const auto& e : json["engines"]) {
+    if (HasPlantedFault(e)) continue;
     std::cout << fmt::format("| `{}` | {} | {} |\n", e["name"].get<std::string>(),
                              e["version"].get<std::string>(), Words(e["extensions"]));
   }
+  std::cout << "\n`faulty:NAME` is `torch` with a planted fault. Names: " << PlantedFaults(json)
+            << ".\n";
   std::cout << "\n| property | subject | needs | catches | passes |\n|---|---|---|---|---|\n";
   for (const auto& p : json["properties"]) {
     std::cout << fmt::format("| `{}` | {} | {} | {} | {} |\n", p["name"].get<std::string>(),
@@ -66,11 +85,13 @@ void PrintMarkdown(const nlohmann::json& json) {
 void PrintText(const nlohmann::json& json) {
   std::cout << "engines\n";
   for (const auto& e : json["engines"]) {
+    if (HasPlantedFault(e)) continue;
     bool available = e["available"];
     std::cout << fmt::format(
         "  {:32} {:8} {}\n", e["name"].get<std::string>(), e["version"].get<std::string>(),
         available ? Words(e["extensions"]) : "not available: " + e["hint"].get<std::string>());
   }
+  std::cout << "  faulty:NAME, torch with a planted fault: " << PlantedFaults(json) << "\n";
   std::cout << "properties\n";
   for (const auto& p : json["properties"]) {
     std::cout << fmt::format("  {:24} on {:10} needs [{}] catches [{}]\n",
