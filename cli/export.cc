@@ -92,6 +92,7 @@ ModelQuestions QuestionsOf(const CaseFile& file) {
       if (run.role != Role::kEngine || run.model == nullptr) continue;
       if (questions.model == nullptr) questions.model = run.model;
       if (!(*run.model == *questions.model)) continue;
+      if (run.derive) continue;  // follows from answers, so the request is not known
       questions.requests.push_back(run.request.head);
       AddPrompts(run.request.head, questions);
     }

@@ -151,6 +151,13 @@ std::vector<Run> PlanGenerations(const Case& erased, int blocks) {
   uint64_t index = 0;
   for (int block = 0; block < blocks; ++block) {
     for (int i = 0; i < GenerationsOf(block); ++i, ++index) {
+      // Later ones differ in the seed alone and are written when they are looked at.
+      if (index == 0) {
+        plan.push_back({.role = Role::kEngine,
+                        .model = model,
+                        .request = GenerateMessage(c, SeedAt(c, index))});
+        continue;
+      }
       plan.push_back({.role = Role::kEngine,
                       .model = model,
                       .request = {},

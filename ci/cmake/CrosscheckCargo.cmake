@@ -20,7 +20,16 @@ function(crosscheck_cargo name)
     return()
   endif()
 
-  file(GLOB sources CONFIGURE_DEPENDS src/*.rs build.rs)
+  file(GLOB sources CONFIGURE_DEPENDS src/*.rs build.rs .cargo/config.toml)
+  # Packages that ci/use_lattice took from a checkout: cargo has to run when one of their files changes.
+  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/.cargo/config.toml)
+    file(STRINGS .cargo/config.toml patches REGEX "path = ")
+    foreach(patch ${patches})
+      string(REGEX REPLACE ".*path = \"(.*)\".*" "\\1" package "${patch}")
+      file(GLOB_RECURSE files CONFIGURE_DEPENDS ${package}/src/*.rs ${package}/build.rs ${package}/Cargo.toml)
+      list(APPEND sources ${files})
+    endforeach()
+  endif()
   set(folder ${CMAKE_BINARY_DIR}/cargo/${name})
   # RUSTFLAGS of the caller would rebuild every crate and change what is tested.
   add_custom_command(

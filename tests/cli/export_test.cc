@@ -69,6 +69,19 @@ TEST_F(ExportTest, ACaseWithoutALegalPromptKeepsItsRequests) {
   EXPECT_FALSE(json::parse(Slurp(Folder() + "/golden.json"))["requests"].empty());
 }
 
+// Most of its requests follow from answers; the first one names the prompt.
+TEST_F(ExportTest, ASamplerCaseThatGeneratesKeepsItsPrompt) {
+  const CommandResult result = RunCrosscheck(
+      "export corpus/regressions/sampler_distribution/"
+      "sampler_distribution.lattice.generate_seconds.distribution.case " +
+      Folder());
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json golden = json::parse(Slurp(Folder() + "/golden.json"));
+  EXPECT_EQ(golden["prompts"].size(), 1u) << golden;
+  ASSERT_EQ(golden["requests"].size(), 1u) << golden;
+  EXPECT_EQ(golden["requests"][0]["ids"], golden["prompts"][0]["ids"]);
+}
+
 TEST_F(ExportTest, ASubjectWithoutAModelIsAnErrorThatSaysSo) {
   const std::string path = (parent_.path() / "sampler.case").string();
   std::ofstream(path) << "subject = sampler\n";
