@@ -11,10 +11,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "engines/generate_message.h"
 #include "engines/host_client.h"
 #include "engines/scratch_folder.h"
 #include "reference/golden_judge.h"
 #include "reference/golden_recording.h"
+#include "reference/metrics.h"
 
 namespace crosscheck {
 namespace {
@@ -38,11 +40,8 @@ std::vector<double> Nlls(const std::vector<double>& logits, const std::vector<in
   const size_t vocab = logits.size() / ids.size();
   std::vector<double> nlls;
   for (size_t t = 0; t + 1 < ids.size(); ++t) {
-    const auto row = logits.begin() + static_cast<int64_t>(t * vocab);
-    const double largest = *std::max_element(row, row + static_cast<int64_t>(vocab));
-    double sum = 0;
-    for (size_t i = 0; i < vocab; ++i) sum += std::exp(row[static_cast<int64_t>(i)] - largest);
-    nlls.push_back(largest + std::log(sum) - row[ids[t + 1]]);
+    nlls.push_back(
+        NegativeLogLikelihood(absl::MakeConstSpan(logits).subspan(t * vocab, vocab), ids[t + 1]));
   }
   return nlls;
 }
@@ -185,23 +184,9 @@ class EngineCheck {
 
   void CheckGenerated(const std::string& prompt, const std::vector<int32_t>& ids,
                       const std::vector<int32_t>& expected, const std::vector<double>& margins) {
-    const Json sampling = {{"temperature", 0},
-                           {"top_k", 0},
-                           {"top_p", 1},
-                           {"min_p", 0},
-                           {"repetition_penalty", 1},
-                           {"frequency_penalty", 0},
-                           {"presence_penalty", 0},
-                           {"seed", 0}};
-    const auto answer = Ask("greedy_ids", {{"op", "generate"},
-                                           {"model", model_},
-                                           {"ids", ids},
-                                           {"path", "session"},
-                                           {"max_tokens", expected.size()},
-                                           {"sampling", sampling},
-                                           {"stop", Json::array()},
-                                           {"logprobs", false},
-                                           {"stream", false}});
+    Message request = GenerateMessage(ids, static_cast<int>(expected.size()));
+    request.head["model"] = model_;
+    const auto answer = Ask("greedy_ids", std::move(request.head));
     if (!answer) return;
     compared_.insert("greedy_ids");
     const auto chosen = answer->head["ids"].get<std::vector<int32_t>>();

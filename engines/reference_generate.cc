@@ -10,6 +10,7 @@
 #include "engines/reference_program.h"
 #include "engines/request_fields.h"
 #include "engines/sampler_ops.h"
+#include "reference/metrics.h"
 #include "reference/weights.h"
 
 namespace crosscheck {

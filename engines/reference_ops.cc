@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "engines/reference_program.h"
 #include "engines/request_fields.h"
+#include "reference/metrics.h"
 
 namespace crosscheck {
 namespace {

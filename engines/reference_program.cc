@@ -1,7 +1,5 @@
 #include "engines/reference_program.h"
 
-#include <algorithm>
-#include <cmath>
 #include <map>
 #include <utility>
 
@@ -160,13 +158,6 @@ absl::StatusOr<std::vector<int32_t>> CheckedIds(const std::vector<int64_t>& ids,
         absl::StrCat(positions, " positions in a context of ", spec.max_positions));
   }
   return std::vector<int32_t>(ids.begin(), ids.end());
-}
-
-double NegativeLogLikelihood(absl::Span<const double> logits, int32_t id) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const double logit : logits) sum += std::exp(logit - largest);
-  return std::log(sum) + largest - logits[static_cast<size_t>(id)];
 }
 
 Tensor MakeAnswerTensor(std::string name, std::vector<int64_t> shape,

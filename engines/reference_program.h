@@ -30,9 +30,6 @@ Json FailedStep(const absl::Status& status);
 absl::StatusOr<std::vector<int32_t>> CheckedIds(const std::vector<int64_t>& ids, int64_t length,
                                                 const ModelSpec& spec);
 
-// -ln softmax(logits)[id], with the largest logit subtracted first.
-double NegativeLogLikelihood(absl::Span<const double> logits, int32_t id);
-
 // F64, or F32 when `dtype` is kF32: values of an fp32 model narrow exactly.
 Tensor MakeAnswerTensor(std::string name, std::vector<int64_t> shape,
                         absl::Span<const double> values, DType dtype);

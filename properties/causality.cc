@@ -119,19 +119,6 @@ Verdict JudgeNlls(const ModelRunCase& c, int position, size_t other, std::string
                            observations);
 }
 
-// Adds what a bounded comparison judged; false when it is a finding.
-bool Add(const Verdict& part, Verdict& sum) {
-  if (part.kind != VerdictKind::kPass && part.kind != VerdictKind::kNearTie) return false;
-  if (part.kind == VerdictKind::kNearTie) {
-    sum.kind = part.kind;
-    sum.message = part.message;
-  }
-  sum.judged += part.judged;
-  sum.near_ties += part.near_ties;
-  sum.measures.insert(sum.measures.end(), part.measures.begin(), part.measures.end());
-  return true;
-}
-
 struct Proof {
   bool served = false;   // some probe
   bool changed = false;  // something at or behind the edit
@@ -145,7 +132,7 @@ std::optional<Verdict> JudgeProbes(const ModelRunCase& c, const Edit& edit,
   for (size_t i = 0; i < std::size(kProbes); ++i) {
     const Probe& probe = kProbes[i];
     const Reply &base = observations[2 * i], &edited = observations[2 * i + 1];
-    if (!base.ok() && base.failure->kind == FailureKind::kUnsupported) continue;
+    if (Lacks(base)) continue;
     for (const Reply* reply : {&base, &edited}) {
       if (!reply->ok()) return EngineFailure(*reply->failure, probe.op);
     }
@@ -162,7 +149,7 @@ std::optional<Verdict> JudgeProbes(const ModelRunCase& c, const Edit& edit,
   }
   if (!mixture) return std::nullopt;
   const Verdict nll = JudgeNlls(c, edit.position, kNll + 1, "nll", observations);
-  if (!Add(nll, verdict)) return nll;
+  if (!AddPassed(nll, verdict)) return nll;
   return std::nullopt;
 }
 
@@ -182,7 +169,7 @@ Verdict Judge(const Case& erased, Observations& observations) {
                                     : "the engine serves neither hidden, taps nor nll");
   }
   const Verdict shorter = JudgeNlls(c, edit.position, kShorter, kShorterStage, observations);
-  if (!Add(shorter, verdict)) return shorter;
+  if (!AddPassed(shorter, verdict)) return shorter;
   return verdict;
 }
 
@@ -193,8 +180,7 @@ const Property& PropertyNamed_causality() {
                                     .subject = &ModelRunSubject(),
                                     .needs = {"model/1"},
                                     .kills = {"faulty:hidden_leak", "faulty:nll_leak"},
-                                    .benign = {"exact:fp32", "exact:fp32-chunked-reversed",
-                                               "exact:fp32-chunked-pairwise", "torch"},
+                                    .benign = EnginesInFp32(),
                                     .plan = Plan,
                                     .judge = Judge};
   return property;

@@ -6,9 +6,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engines/generate_message.h"
+#include "properties/judges/answers.h"
 #include "properties/judges/failure.h"
 #include "properties/judges/identical.h"
-#include "properties/logits.h"
 #include "properties/property.h"
 
 namespace crosscheck {
@@ -45,25 +46,11 @@ int Room(const ModelRunCase& c) {
 }
 
 Message GenerateRequest(const ModelRunCase& c) {
-  Message request;
+  const SequenceCase& sequence = c.sequences.front();
+  const double temperature = c.relation.sampled ? 1 : 0;
   // Seeds of 63 bits are integers in every JSON library.
-  request.head = {{"op", "generate"},
-                  {"ids", c.sequences.front().ids},
-                  {"path", "session"},
-                  {"max_tokens", std::min(std::max(c.sequences.front().generate, 1), Room(c))},
-                  {"sampling",
-                   {{"temperature", c.relation.sampled ? 1 : 0},
-                    {"top_k", 0},
-                    {"top_p", 1},
-                    {"min_p", 0},
-                    {"repetition_penalty", 1},
-                    {"frequency_penalty", 0},
-                    {"presence_penalty", 0},
-                    {"seed", c.relation.seed >> 1}}},
-                  {"stop", Json::array()},
-                  {"logprobs", false},
-                  {"stream", false}};
-  return request;
+  return GenerateMessage(sequence.ids, std::min(std::max(sequence.generate, 1), Room(c)),
+                         {.temperature = temperature}, c.relation.seed >> 1);
 }
 
 std::vector<Run> Plan(const Case& erased) {
@@ -130,10 +117,7 @@ std::optional<Verdict> JudgeGeneration(const ModelRunCase& c, Observations& obse
                                        int& judged) {
   if (Room(c) == 0) return std::nullopt;
   const Reply &first = observations[kGenerate], &again = observations[kGenerateAgain];
-  const auto unsupported = [](const Reply& reply) {
-    return !reply.ok() && reply.failure->kind == FailureKind::kUnsupported;
-  };
-  if (unsupported(first) && unsupported(again)) return std::nullopt;
+  if (Lacks(first) && Lacks(again)) return std::nullopt;
   for (const Reply* reply : {&first, &again}) {
     if (!reply->ok()) return EngineFailure(*reply->failure, kGeneration);
   }
@@ -152,24 +136,15 @@ std::optional<Verdict> JudgeGeneration(const ModelRunCase& c, Observations& obse
 
 Verdict Judge(const Case& erased, Observations& observations) {
   const auto& c = erased.As<ModelRunCase>();
-  const Reply& reply = observations[kFirst];
-  if (!reply.ok()) return EngineFailure(*reply.failure, kRepeat);
-  const auto first = ReadLogits(reply.message, c, c.path);
-  if (!first.ok()) {
-    const absl::string_view what = first.status().message();
-    return ProtocolLie(kRepeat, {what.data(), what.size()});
-  }
-  if (!first->path_ran) {
-    return MakeVerdict(VerdictKind::kUnsupported, kRepeat, ErrorClass::kNone,
-                       "the counters say that the path did not run");
-  }
+  LogitsAnswer first;
+  if (auto wrong = ReadEngineLogits(observations[kFirst], c, kRepeat, first)) return *wrong;
   // What stands between the two is not judged, but it must have run.
   const Reply& other = observations[kOther];
   if (!other.ok()) return EngineFailure(*other.failure, kRepeat);
   if (Room(c) > 0) static_cast<void>(observations[kGenerate]);
   if (auto wrong = JudgeRepeat(c, kAgain, kRepeat, observations)) return *wrong;
   Verdict verdict;
-  for (const SequenceLogits& sequence : first->sequences) {
+  for (const SequenceLogits& sequence : first.sequences) {
     verdict.judged += static_cast<int>(sequence.positions.size());
   }
   if (auto wrong = JudgeGeneration(c, observations, verdict.judged)) return *wrong;

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "engines/generate_message.h"
 #include "properties/judges/failure.h"
 #include "properties/judges/greedy.h"
 #include "properties/logits.h"
@@ -23,40 +24,20 @@ namespace {
 enum Observation : size_t { kGenerateRun, kOwnLogitsRun, kStreamRun };
 
 Message GenerateRequest(const GenerationCase& c, bool stream) {
-  Message request;
-  request.head = {{"op", "generate"},
-                  {"ids", c.ids},
-                  {"path", "session"},
-                  {"max_tokens", c.max_tokens},
-                  {"sampling",
-                   {{"temperature", c.sampled ? c.temperature : 0},
-                    {"top_k", c.sampled ? c.top_k : 0},
-                    {"top_p", c.sampled ? c.top_p : 1},
-                    {"min_p", 0},
-                    {"repetition_penalty", 1},
-                    {"frequency_penalty", 0},
-                    {"presence_penalty", 0},
-                    {"seed", c.seed}}},
-                  {"stop", c.stop},
-                  {"logprobs", c.log_probs},
-                  {"stream", stream}};
+  const SamplingParameters sampled{
+      .temperature = c.temperature, .top_k = c.top_k, .top_p = c.top_p};
+  Message request = GenerateMessage(c.ids, c.max_tokens, c.sampled ? sampled : kGreedy, c.seed);
+  request.head["stop"] = c.stop;
+  request.head["logprobs"] = c.log_probs;
+  request.head["stream"] = stream;
   if (c.stop_string) request.head["stop_strings"] = {"a"};
   return request;
 }
 
-// Prompt and produced ids, as the engine evaluated them: one prefill, then steps. An id outside the
-// vocabulary, or one beyond the context, cuts them; the judge reports the former before it looks.
-ModelRunCase ForcedCase(const GenerationCase& c, const std::vector<int32_t>& generated) {
-  const ModelSpec& spec = c.model->spec;
-  SequenceCase sequence;
-  sequence.ids = c.ids;
-  sequence.chunks = {static_cast<int32_t>(c.ids.size())};
-  for (const int32_t id : generated) {
-    const bool full = static_cast<int>(sequence.ids.size()) == spec.max_positions;
-    if (id < 0 || id >= spec.vocab || full) break;
-    sequence.ids.push_back(id);
-  }
-  return {.model = c.model, .path = ModelPath::kSession, .sequences = {std::move(sequence)}};
+ModelRunCase ForcedCase(const GenerationCase& c, const Generated& generated) {
+  return {.model = c.model,
+          .path = ModelPath::kSession,
+          .sequences = {ForcedSequence(c.ids, generated, c.model->spec)}};
 }
 
 std::vector<Run> Plan(const Case& erased) {
@@ -66,9 +47,8 @@ std::vector<Run> Plan(const Case& erased) {
       {.role = Role::kEngine, .model = c.model, .request = {}, .derive = [erased](Observations& o) {
          const auto generated = ReadGenerated(o[kGenerateRun].message);
          const auto& run = erased.As<GenerationCase>();
-         return LogitsRequest(
-             ForcedCase(run, generated.ok() ? generated->ids : std::vector<int32_t>()),
-             ModelPath::kSession);
+         return LogitsRequest(ForcedCase(run, generated.value_or(Generated())),
+                              ModelPath::kSession);
        }}};
   if (c.stream) {
     plan.push_back({.role = Role::kEngine, .model = c.model, .request = GenerateRequest(c, true)});
@@ -78,11 +58,6 @@ std::vector<Run> Plan(const Case& erased) {
 
 Verdict Bug(std::string_view stage, ErrorClass error, std::string message) {
   return MakeVerdict(VerdictKind::kEngineBug, stage, error, std::move(message));
-}
-
-Verdict Lie(std::string_view stage, const absl::Status& status) {
-  const absl::string_view what = status.message();
-  return ProtocolLie(stage, {what.data(), what.size()});
 }
 
 bool Contains(const std::vector<int32_t>& ids, int32_t id) {
@@ -199,7 +174,7 @@ std::optional<Verdict> JudgeLogProbs(const GenerationCase& c, const Message& ans
     return ProtocolLie("logprobs", absl::StrCat("no tensor logprobs of ", count, " values"));
   }
   const auto values = tensor->ToDoubles();
-  if (!values.ok()) return Lie("logprobs", values.status());
+  if (!values.ok()) return ProtocolLie("logprobs", values.status());
   const double temperature = c.sampled ? c.temperature : 1;
   Measure worst{.metric = "logprob", .path = "session", .error = 0, .bound = 1, .floor_bound = 1};
   std::string where;
@@ -219,7 +194,7 @@ std::optional<Verdict> JudgeLogProbs(const GenerationCase& c, const Message& ans
   if (worst.error <= worst.bound) return std::nullopt;
   Verdict bug = Bug("logprobs", ErrorClass::kNumeric, where);
   bug.measures = verdict.measures;
-  bug.marginal = worst.error < 1.5 * worst.bound;
+  bug.marginal = worst.error < kMarginalFactor * worst.bound;
   return bug;
 }
 
@@ -259,8 +234,8 @@ std::optional<Verdict> JudgeOwnLogits(const GenerationCase& c, const Message& an
   if (!judges_choices && (!c.log_probs || generated.ids.empty())) return std::nullopt;
   const Reply& reply = observations[kOwnLogitsRun];
   if (!reply.ok()) return EngineFailure(*reply.failure, "logits");
-  auto own = ReadLogits(reply.message, ForcedCase(c, generated.ids), ModelPath::kSession);
-  if (!own.ok()) return Lie("logits", own.status());
+  auto own = ReadLogits(reply.message, ForcedCase(c, generated), ModelPath::kSession);
+  if (!own.ok()) return ProtocolLie("logits", own.status());
   SequenceLogits& rows = own->sequences.at(0);
   // An engine may answer every position of the prefill; the first choice is made at its last.
   const auto first = static_cast<size_t>(
@@ -284,18 +259,12 @@ Verdict Judge(const Case& erased, Observations& observations) {
   verdict.signature.stage = "session";
   verdict.judged = 1;
   const Reply& reply = observations[kGenerateRun];
-  if (!reply.ok()) {
-    return MayRefuse(c, *reply.failure) ? verdict : EngineFailure(*reply.failure, "generate");
-  }
-  auto generated = ReadGenerated(reply.message);
-  if (!generated.ok()) return Lie("generate", generated.status());
-  if (!generated->counted) {
-    return MakeVerdict(VerdictKind::kUnsupported, "session", ErrorClass::kNone,
-                       "the counters say that generation did not run");
-  }
-  if (auto wrong = JudgeIds(c, *generated)) return *wrong;
-  if (auto wrong = JudgeTrace(c, reply.message.head, *generated)) return *wrong;
-  if (auto wrong = JudgeOwnLogits(c, reply.message, *generated, observations, verdict)) {
+  if (!reply.ok() && MayRefuse(c, *reply.failure)) return verdict;
+  Generated generated;
+  if (auto wrong = ReadGeneration(reply, "generate", generated)) return *wrong;
+  if (auto wrong = JudgeIds(c, generated)) return *wrong;
+  if (auto wrong = JudgeTrace(c, reply.message.head, generated)) return *wrong;
+  if (auto wrong = JudgeOwnLogits(c, reply.message, generated, observations, verdict)) {
     return *wrong;
   }
   if (c.stream) {
@@ -312,8 +281,7 @@ const Property& PropertyNamed_generation_contract() {
                                     .needs = {"model/1", "generate/1"},
                                     .kills = {"faulty:second_token", "faulty:extra_token",
                                               "faulty:eos_included", "faulty:shifted_logprobs"},
-                                    .benign = {"exact:fp32", "exact:fp32-chunked-reversed",
-                                               "exact:fp32-chunked-pairwise", "torch"},
+                                    .benign = EnginesInFp32(),
                                     .plan = Plan,
                                     .judge = Judge};
   return property;

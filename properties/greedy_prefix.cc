@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engines/generate_message.h"
+#include "properties/judges/answers.h"
 #include "properties/judges/failure.h"
 #include "properties/judges/greedy.h"
 #include "properties/judges/nonfinite.h"
@@ -45,42 +47,14 @@ struct Layout {
   size_t exact, references, own_logits;
 };
 
-Message GenerateRequest(const SequenceCase& prompt) {
-  Message request;
-  request.head = {{"op", "generate"},
-                  {"ids", prompt.ids},
-                  {"path", "session"},
-                  {"max_tokens", prompt.generate},
-                  {"sampling",
-                   {{"temperature", 0},
-                    {"top_k", 0},
-                    {"top_p", 1},
-                    {"min_p", 0},
-                    {"repetition_penalty", 1},
-                    {"frequency_penalty", 0},
-                    {"presence_penalty", 0},
-                    {"seed", 0}}},
-                  {"stop", Json::array()},
-                  {"logprobs", false},
-                  {"stream", false}};
-  return request;
-}
-
-// Prompt and tokens as sequences of their own: the prompt in one prefill, the tokens step by step.
-// An id outside the vocabulary cuts the tokens; the judge has reported it before it looks at any
-// run that is made from this.
+// Prompt and tokens as sequences of their own.
 ModelRunCase ForcedCase(const ModelRunCase& c, const std::vector<SequenceCase>& prompts,
                         Observations& observations) {
-  ModelRunCase forced{.model = c.model, .path = ModelPath::kSession, .sequences = prompts};
+  ModelRunCase forced{.model = c.model, .path = ModelPath::kSession, .sequences = {}};
   for (size_t s = 0; s < prompts.size(); ++s) {
-    SequenceCase& sequence = forced.sequences[s];
-    sequence.chunks = {static_cast<int32_t>(sequence.ids.size())};
-    auto generated = ReadGenerated(observations[s].message);
-    if (!generated.ok()) continue;
-    for (int32_t id : generated->ids) {
-      if (id < 0 || id >= c.model->spec.vocab) break;
-      sequence.ids.push_back(id);
-    }
+    const auto generated = ReadGenerated(observations[s].message);
+    forced.sequences.push_back(
+        ForcedSequence(prompts[s].ids, generated.value_or(Generated()), c.model->spec));
   }
   return forced;
 }
@@ -89,23 +63,14 @@ ModelRunCase ForcedCase(const ModelRunCase& c, const std::vector<SequenceCase>& 
 std::optional<Verdict> ReadAnswers(const ModelRunCase& c, const std::vector<SequenceCase>& prompts,
                                    Observations& observations, std::vector<Generated>& answers) {
   for (size_t s = 0; s < prompts.size(); ++s) {
-    const Reply& reply = observations[s];
-    if (!reply.ok()) return EngineFailure(*reply.failure, kStage);
-    auto generated = ReadGenerated(reply.message);
-    if (!generated.ok()) {
-      absl::string_view what = generated.status().message();
-      return ProtocolLie(kStage, {what.data(), what.size()});
-    }
-    if (!generated->counted) {
-      return MakeVerdict(VerdictKind::kUnsupported, kStage, ErrorClass::kNone,
-                         "the counters say that generation did not run");
-    }
-    std::string wrong = MalformedGeneration(*generated, prompts[s].generate, c.model->spec);
+    Generated generated;
+    if (auto wrong = ReadGeneration(observations[s], kStage, generated)) return wrong;
+    const std::string wrong = MalformedGeneration(generated, prompts[s].generate, c.model->spec);
     if (!wrong.empty()) {
       return MakeVerdict(VerdictKind::kEngineBug, kStage, ErrorClass::kToken,
                          absl::StrCat("sequence ", s, ": ", wrong));
     }
-    answers.push_back(*std::move(generated));
+    answers.push_back(std::move(generated));
   }
   return std::nullopt;
 }
@@ -125,13 +90,10 @@ std::optional<Verdict> JudgeTies(const ModelRunCase& forced, const std::vector<D
   for (const Decision& decision : decisions) {
     if (decision.token == decision.best || decision.gap != 0) continue;
     const Reply& reply = observations[own_logits];
-    if (!reply.ok() && reply.failure->kind == FailureKind::kUnsupported) return std::nullopt;
+    if (Lacks(reply)) return std::nullopt;
     if (!reply.ok()) return EngineFailure(*reply.failure, kTieStage);
     auto own = ReadLogits(reply.message, forced, ModelPath::kSession);
-    if (!own.ok()) {
-      absl::string_view what = own.status().message();
-      return ProtocolLie(kTieStage, {what.data(), what.size()});
-    }
+    if (!own.ok()) return ProtocolLie(kTieStage, own.status());
     const SequenceLogits& rows = own->sequences[decision.sequence];
     auto at = std::find(rows.positions.begin(), rows.positions.end(), decision.position);
     if (at == rows.positions.end() ||
@@ -216,7 +178,9 @@ std::vector<Run> PlanGreedy(const std::shared_ptr<const ModelRunCase>& c) {
   std::vector<Run> plan;
   plan.reserve(prompts.size() + 2 + kReferenceRuns);
   for (const SequenceCase& prompt : prompts) {
-    plan.push_back({.role = Role::kEngine, .model = c->model, .request = GenerateRequest(prompt)});
+    plan.push_back({.role = Role::kEngine,
+                    .model = c->model,
+                    .request = GenerateMessage(prompt.ids, prompt.generate)});
   }
   if (plan.empty()) return plan;
   using Request = Message (*)(const ModelRunCase& forced);
@@ -242,20 +206,17 @@ Verdict JudgeGreedy(const ModelRunCase& c, Observations& observations) {
   std::vector<Generated> answers;
   if (auto wrong = ReadAnswers(c, prompts, observations, answers)) return *wrong;
   ModelRunCase forced = ForcedCase(c, prompts, observations);
-  const Reply& reply = observations[layout.exact];
-  if (!reply.ok()) return ReferenceFailure(*reply.failure, "exact", kStage);
-  auto exact = ReadExact(reply.message, forced);
-  if (!exact.ok()) {
-    return MakeVerdict(VerdictKind::kSetupError, kStage, ErrorClass::kNone,
-                       "the exact model: " + exact.status().ToString());
+  LogitsAnswer exact;
+  if (auto wrong = ReadExactLogits(observations[layout.exact], forced, kStage, exact)) {
+    return *wrong;
   }
-  if (auto drift = JudgeNonfinite(*exact, LogitsAnswer{}, kStage)) return *drift;
+  if (auto drift = JudgeNonfinite(exact, LogitsAnswer{}, kStage)) return *drift;
   std::vector<size_t> prompt_sizes;
   prompt_sizes.reserve(prompts.size());
   for (const SequenceCase& prompt : prompts) prompt_sizes.push_back(prompt.ids.size());
-  std::vector<Decision> decisions = Decisions(forced, prompt_sizes, answers, *exact);
+  std::vector<Decision> decisions = Decisions(forced, prompt_sizes, answers, exact);
   LogitsAnswer judged = DecisionRows(decisions, prompts.size());
-  const JudgedRows rows{forced, ModelPath::kSession, *exact, judged};
+  const JudgedRows rows{forced, ModelPath::kSession, exact, judged};
   return JudgeBeforeRouterTies(
       rows, ReferencesFrom(layout.references), observations, [&](const JudgedRows& before) {
         return JudgeDecisions(before, DecisionsOf(before, decisions), layout, observations);
@@ -275,8 +236,7 @@ const Property& PropertyNamed_greedy_prefix() {
                                     .subject = &ModelRunSubject(),
                                     .needs = {"model/1", "generate/1"},
                                     .kills = {"faulty:rope_pairing", "faulty:second_token"},
-                                    .benign = {"exact:fp32", "exact:fp32-chunked-reversed",
-                                               "exact:fp32-chunked-pairwise", "torch"},
+                                    .benign = EnginesInFp32(),
                                     .plan = Plan,
                                     .judge = Judge,
                                     .share = 5};

@@ -26,6 +26,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "properties/judges/answers.h"
 #include "properties/judges/failure.h"
 #include "properties/judges/nonfinite.h"
 #include "properties/judges/tolerance.h"
@@ -257,18 +258,13 @@ bool ReferencesOverflow(const ModelRunCase& run, Observations& seen) {
 }
 
 Verdict JudgeLogits(const ModelRunCase& run, const LogitsAnswer& engine, Observations& seen) {
-  const Reply& exact_reply = seen[kExactRun];
-  if (!exact_reply.ok()) return ReferenceFailure(*exact_reply.failure, "exact", kRunStage);
-  const auto exact = ReadExact(exact_reply.message, run);
-  if (!exact.ok()) {
-    return MakeVerdict(VerdictKind::kSetupError, kRunStage, ErrorClass::kNone,
-                       "the exact model: " + exact.status().ToString());
-  }
-  if (auto verdict = JudgeNonfinite(*exact, engine, kRunStage)) {
+  LogitsAnswer exact;
+  if (auto wrong = ReadExactLogits(seen[kExactRun], run, kRunStage, exact)) return *wrong;
+  if (auto verdict = JudgeNonfinite(exact, engine, kRunStage)) {
     const bool drift = verdict->kind == VerdictKind::kReferenceDrift;
     return drift || ReferencesOverflow(run, seen) ? BeyondFp32() : *verdict;
   }
-  Verdict verdict = JudgeTolerance({run, run.path, *exact, engine}, kFirstReference, seen);
+  Verdict verdict = JudgeTolerance({run, run.path, exact, engine}, kFirstReference, seen);
   const bool overflow = verdict.kind == VerdictKind::kReferenceDrift &&
                         verdict.signature.error == ErrorClass::kNonfinite;
   if (overflow) return BeyondFp32();
@@ -292,21 +288,12 @@ Verdict Judge(const Case& erased, Observations& seen) {
   }
   const ModelRunCase run = RunOf(c, meaning);
   const Reply& reply = seen[kEngineRun];
-  if (!reply.ok()) {
-    // An engine may say so instead of answering infinities.
-    const bool refused = reply.failure->kind == FailureKind::kRefused;
-    return refused && ReferencesOverflow(run, seen) ? BeyondFp32()
-                                                    : EngineFailure(*reply.failure, kRunStage);
-  }
-  const auto engine = ReadLogits(reply.message, run, run.path);
-  if (!engine.ok()) {
-    return ProtocolLie(kRunStage, std::string(engine.status().message()));
-  }
-  if (!engine->path_ran) {
-    return MakeVerdict(VerdictKind::kUnsupported, kRunStage, ErrorClass::kNone,
-                       "the counters say that path readout did not run");
-  }
-  return JudgeLogits(run, *engine, seen);
+  // An engine may say so instead of answering infinities.
+  const bool refused = !reply.ok() && reply.failure->kind == FailureKind::kRefused;
+  if (refused && ReferencesOverflow(run, seen)) return BeyondFp32();
+  LogitsAnswer engine;
+  if (auto wrong = ReadEngineLogits(reply, run, kRunStage, engine)) return *wrong;
+  return JudgeLogits(run, engine, seen);
 }
 
 }  // namespace

@@ -8,13 +8,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "properties/judges/failure.h"
 
 namespace crosscheck {
 namespace {
-
-std::string PathName(ModelPath path) {
-  return std::string(kModelPathNames[static_cast<int>(path)]);
-}
 
 // Padding has the look of a prompt, so that an engine that forgets the mask gives other logits.
 std::vector<int32_t> PaddedIds(const SequenceCase& sequence, int vocab) {
@@ -137,20 +134,13 @@ absl::StatusOr<RouterLogits> ReadRouter(const Message& answer, const ModelRunCas
   return router;
 }
 
-bool CounterPositive(const Json& head, std::string_view name) {
-  auto counters = head.find("counters");
-  if (counters == head.end() || !counters->is_object()) return false;
-  auto counter = counters->find(std::string(name));
-  return counter != counters->end() && counter->is_number() && counter->get<double>() > 0;
-}
-
 bool PathRan(const Json& head, const ModelRunCase& c, ModelPath path) {
-  if (path == ModelPath::kPrompt) return CounterPositive(head, "prompt");
-  if (path == ModelPath::kReadout) return CounterPositive(head, "readout");
+  if (path == ModelPath::kPrompt) return Counted(head, "prompt");
+  if (path == ModelPath::kReadout) return Counted(head, "readout");
   bool steps = std::any_of(c.sequences.begin(), c.sequences.end(), [](const SequenceCase& s) {
     return PrefillLength(s) < static_cast<int>(s.ids.size());
   });
-  return CounterPositive(head, "prefill") && (!steps || CounterPositive(head, "step"));
+  return Counted(head, "prefill") && (!steps || Counted(head, "step"));
 }
 
 ModelRunCase Unpadded(const ModelRunCase& c) {

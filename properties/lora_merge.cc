@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "properties/judges/answers.h"
 #include "properties/judges/failure.h"
 #include "properties/judges/nonfinite.h"
 #include "properties/judges/tolerance.h"
@@ -56,30 +57,6 @@ std::vector<Run> Plan(const Case& erased) {
   return plan;
 }
 
-int64_t AdapterCounter(const Message& answer) {
-  const auto counters = answer.head.find("counters");
-  if (counters == answer.head.end() || !counters->is_object()) return 0;
-  const auto adapter = counters->find("adapter");
-  return adapter != counters->end() && adapter->is_number_integer() ? adapter->get<int64_t>() : 0;
-}
-
-// The engine's logits of one run, or the verdict that there are none to judge.
-std::optional<Verdict> ReadEngine(const ModelRunCase& run, const Reply& reply,
-                                  const std::string& stage, LogitsAnswer& answer) {
-  if (!reply.ok()) return EngineFailure(*reply.failure, stage);
-  auto logits = ReadLogits(reply.message, run, run.path);
-  if (!logits.ok()) {
-    const absl::string_view what = logits.status().message();
-    return ProtocolLie(stage, {what.data(), what.size()});
-  }
-  if (!logits->path_ran) {
-    return MakeVerdict(VerdictKind::kUnsupported, stage, ErrorClass::kNone,
-                       "the counters say that the path did not run");
-  }
-  answer = *std::move(logits);
-  return std::nullopt;
-}
-
 // Within the bound of the exact model, `stage` in the place of the path's name.
 Verdict JudgeBound(const ModelRunCase& run, const LogitsAnswer& exact, const LogitsAnswer& engine,
                    const std::string& stage, Observations& observations) {
@@ -109,28 +86,21 @@ std::optional<Verdict> JudgeSame(const LogitsAnswer& a, const LogitsAnswer& b,
 Verdict Judge(const Case& erased, Observations& observations) {
   const auto& c = erased.As<LoraCase>();
   const ModelRunCase run = RunOf(c);
-  LogitsAnswer adapted, merged, unused, base;
-  if (auto wrong = ReadEngine(run, observations[kAdapted], "adapter", adapted)) return *wrong;
-  if (AdapterCounter(observations[kAdapted].message) == 0) {
-    return MakeVerdict(VerdictKind::kUnsupported, "adapter", ErrorClass::kNone,
-                       "the counters say that the adapter was not applied");
+  LogitsAnswer adapted, merged, unused, base, exact;
+  if (auto wrong = ReadEngineLogits(observations[kAdapted], run, "adapter", adapted)) return *wrong;
+  if (!Counted(observations[kAdapted].message.head, "adapter")) {
+    return DidNotRun("adapter", "the adapter");
   }
-  const Reply& reply = observations[kExact];
-  if (!reply.ok()) return ReferenceFailure(*reply.failure, "exact", "adapter");
-  auto exact = ReadExact(reply.message, run);
-  if (!exact.ok()) {
-    return MakeVerdict(VerdictKind::kSetupError, "adapter", ErrorClass::kNone,
-                       "the exact model: " + exact.status().ToString());
-  }
-  Verdict verdict = JudgeBound(run, *exact, adapted, "adapter", observations);
+  if (auto wrong = ReadExactLogits(observations[kExact], run, "adapter", exact)) return *wrong;
+  Verdict verdict = JudgeBound(run, exact, adapted, "adapter", observations);
   if (verdict.kind != VerdictKind::kPass) return verdict;
-  if (auto wrong = ReadEngine(run, observations[kMerged], "merged", merged)) return *wrong;
-  Verdict of_merged = JudgeBound(run, *exact, merged, "merged", observations);
+  if (auto wrong = ReadEngineLogits(observations[kMerged], run, "merged", merged)) return *wrong;
+  Verdict of_merged = JudgeBound(run, exact, merged, "merged", observations);
   if (of_merged.kind != VerdictKind::kPass) return of_merged;
   verdict.measures.insert(verdict.measures.end(), of_merged.measures.begin(),
                           of_merged.measures.end());
-  if (auto wrong = ReadEngine(run, observations[kBase], "base", base)) return *wrong;
-  if (auto wrong = ReadEngine(run, observations[kUnused], "unused", unused)) return *wrong;
+  if (auto wrong = ReadEngineLogits(observations[kBase], run, "base", base)) return *wrong;
+  if (auto wrong = ReadEngineLogits(observations[kUnused], run, "unused", unused)) return *wrong;
   if (auto found = JudgeSame(base, unused, "unused", "an adapter that is not used")) return *found;
   if (!c.adapter.zero_b) return verdict;
   if (auto found = JudgeSame(base, adapted, "zero_b", "an adapter with zero B")) return *found;
@@ -145,8 +115,7 @@ const Property& PropertyNamed_lora_merge() {
       .subject = &LoraSubject(),
       .needs = {"model/1", "lora/1"},
       .kills = {"faulty:lora_alpha", "faulty:lora_module", "faulty:lora_stays"},
-      .benign = {"exact:fp32", "exact:fp32-chunked-reversed", "exact:fp32-chunked-pairwise",
-                 "torch"},
+      .benign = EnginesInFp32(),
       .plan = Plan,
       .judge = Judge};
   return property;

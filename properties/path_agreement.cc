@@ -77,10 +77,7 @@ Verdict JudgeHiddenStates(const WeightFormatCase& c, Observations& observations)
   if (!reply.ok()) return EngineFailure(*reply.failure, stage);
   if (auto other = NotServed(c, reply.message)) return *other;
   auto engine = ReadHidden(reply.message, c.ids.size(), c.model->spec.hidden);
-  if (!engine.ok()) {
-    const absl::string_view what = engine.status().message();
-    return ProtocolLie(stage, {what.data(), what.size()});
-  }
+  if (!engine.ok()) return ProtocolLie(stage, engine.status());
   return JudgeHidden(*engine,
                      {.exact = kExact,
                       .first_reference = kFirstReference,
@@ -113,8 +110,7 @@ const Property& PropertyNamed_path_agreement() {
                                     .subject = &WeightFormatSubject(),
                                     .needs = {"model/1", "generate/1"},
                                     .kills = {"faulty:int8_scale_of_tensor"},
-                                    .benign = {"exact:fp32", "exact:fp32-chunked-reversed",
-                                               "exact:fp32-chunked-pairwise", "torch"},
+                                    .benign = EnginesInFp32(),
                                     .plan = Plan,
                                     .judge = Judge};
   return property;

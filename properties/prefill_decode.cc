@@ -89,14 +89,11 @@ std::optional<Verdict> ReadAnswers(const ModelRunCase& c, Observations& observat
   for (size_t way = 0; way < kWays; ++way) {
     if (AddsNothing(way, c)) continue;
     const Reply& reply = observations[way];
-    if (!reply.ok() && reply.failure->kind == FailureKind::kUnsupported) continue;
+    if (Lacks(reply)) continue;
     if (!reply.ok()) return EngineFailure(*reply.failure, kWayNames[way]);
     ModelRunCase run = By(way, c);
     auto logits = ReadLogits(reply.message, run, run.path);
-    if (!logits.ok()) {
-      const absl::string_view what = logits.status().message();
-      return ProtocolLie(kWayNames[way], {what.data(), what.size()});
-    }
+    if (!logits.ok()) return ProtocolLie(kWayNames[way], logits.status());
     if (!logits->path_ran) continue;
     answers.push_back({way, std::move(run), *std::move(logits)});
   }
@@ -109,7 +106,7 @@ std::vector<double> NllOfLogits(const Answer& readout) {
   const std::vector<int32_t>& ids = readout.run.sequences.front().ids;
   std::vector<double> nll;
   for (size_t i = 0; i + 1 < ids.size(); ++i) {
-    nll.push_back(LogSumExp(rows.row(i)) - rows.row(i)[static_cast<size_t>(ids[i + 1])]);
+    nll.push_back(NegativeLogLikelihood(rows.row(i), ids[i + 1]));
   }
   return nll;
 }
@@ -117,7 +114,7 @@ std::vector<double> NllOfLogits(const Answer& readout) {
 // Nothing when the engine serves no NLLs.
 std::optional<Verdict> JudgeNll(const Answer& readout, Observations& observations) {
   const Reply& reply = observations[kNll];
-  if (!reply.ok() && reply.failure->kind == FailureKind::kUnsupported) return std::nullopt;
+  if (Lacks(reply)) return std::nullopt;
   if (!reply.ok()) return EngineFailure(*reply.failure, "nll");
   const std::vector<double> expected = NllOfLogits(readout);
   const Tensor* nll = reply.message.Find("nll");
@@ -129,27 +126,10 @@ std::optional<Verdict> JudgeNll(const Answer& readout, Observations& observation
                            observations);
 }
 
-// Adds a passed comparison to the sum, which keeps the largest share of the bound by metric. True
-// when it did not pass.
-bool Stops(const Verdict& part, Verdict& sum) {
-  if (part.kind != VerdictKind::kPass && part.kind != VerdictKind::kNearTie) return true;
-  if (part.kind == VerdictKind::kNearTie) {
-    sum.kind = part.kind;
-    sum.message = part.message;
-  }
-  sum.judged += part.judged;
-  sum.near_ties += part.near_ties;
-  for (Measure measure : part.measures) {
-    measure.path = "pairs";
-    const auto known = std::find_if(sum.measures.begin(), sum.measures.end(),
-                                    [&](const Measure& m) { return m.metric == measure.metric; });
-    if (known == sum.measures.end()) {
-      sum.measures.push_back(std::move(measure));
-    } else if (measure.error * known->bound > known->error * measure.bound) {
-      *known = std::move(measure);
-    }
-  }
-  return false;
+// Measures of all pairs go by one name, so that the sum keeps the largest.
+bool AddPair(Verdict pair, Verdict& sum) {
+  for (Measure& measure : pair.measures) measure.path = "pairs";
+  return AddPassed(pair, sum);
 }
 
 Verdict Judge(const Case& erased, Observations& observations) {
@@ -167,14 +147,14 @@ Verdict Judge(const Case& erased, Observations& observations) {
                                              std::string(kWayNames[answers[b].way]));
       const Verdict pair =
           JudgeAgreement(answers[a].side(), answers[b].side(), stage, kExactRun, observations);
-      if (Stops(pair, verdict)) return pair;
+      if (!AddPair(pair, verdict)) return pair;
     }
   }
   const auto readout = std::find_if(answers.begin(), answers.end(),
                                     [](const Answer& a) { return a.way == kReadout; });
   if (readout == answers.end() || !HasNll(c)) return verdict;
   if (std::optional<Verdict> nll = JudgeNll(*readout, observations)) {
-    if (Stops(*nll, verdict)) return *nll;
+    if (!AddPair(*nll, verdict)) return *nll;
   }
   return verdict;
 }
@@ -187,8 +167,7 @@ const Property& PropertyNamed_prefill_decode() {
       .subject = &ModelRunSubject(),
       .needs = {"model/1"},
       .kills = {"faulty:first_step", "faulty:future_leak", "faulty:nll_leak"},
-      .benign = {"exact:fp32", "exact:fp32-chunked-reversed", "exact:fp32-chunked-pairwise",
-                 "torch"},
+      .benign = EnginesInFp32(),
       .plan = Plan,
       .judge = Judge};
   return property;

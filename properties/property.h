@@ -1,7 +1,8 @@
 // A property: which runs a case needs, and a pure judgement of what was observed.
 //
-// One property is one file `properties/<name>.cc` plus one word in CMakeLists.txt; it becomes a
-// gtest, a row of `smoke` and `list`, and replayable. `judge` sees observations only, so its tests
+// One property is one file `properties/<name>.cc` that defines `const Property&
+// PropertyNamed_<name>()`, plus one word in CMakeLists.txt; it becomes a gtest, a row of `smoke`
+// and `list`, and replayable. `judge` sees observations only, so its tests
 // use hand-made ones and no engine.
 #ifndef CROSSCHECK_PROPERTIES_PROPERTY_H_
 #define CROSSCHECK_PROPERTIES_PROPERTY_H_
@@ -22,12 +23,8 @@
 
 namespace crosscheck {
 
-enum class Role {
-  kEngine,
-  kExact,
-  kTorch,
-  kPerturbed
-};  // a plan names roles; the engine is never part of a case
+// A plan names roles; the engine is never part of a case.
+enum class Role { kEngine, kExact, kTorch, kPerturbed };
 
 class Observations;
 
@@ -80,8 +77,7 @@ class Observations {
   // False for a reference that is the engine under test itself (it must not vouch for itself).
   virtual bool Available(size_t i) const = 0;
   // True when this run shall be looked at for the statistics of the report although the verdict
-  // does not need it
-  // (`--references all`: libtorch in fp32 on every case).
+  // does not need it (`--references all`: libtorch in fp32 on every case).
   virtual bool Wanted(size_t) const { return false; }
   virtual std::string_view engine_family() const = 0;
 };
@@ -89,10 +85,9 @@ class Observations {
 struct Property {
   std::string_view name;
   const Subject* subject;
-  std::vector<std::string_view> needs;  // extensions of the engine, e.g. "model/1"
-  std::vector<std::string_view>
-      kills;  // engines or mutants that it must catch, e.g. "faulty:rope_pairing"
-  std::vector<std::string_view> benign;  // engines that it must pass, e.g. "exact:fp32"
+  std::vector<std::string_view> needs;   // extensions of the engine, e.g. "model/1"
+  std::vector<std::string_view> kills;   // engines that it must catch: "faulty:rope_pairing"
+  std::vector<std::string_view> benign;  // engines that it must pass: "exact:fp32"
   std::vector<Run> (*plan)(const Case&);
   Verdict (*judge)(const Case&, Observations&);
   // How many cases it gets for each case of a property with share 1, in a sequence of several.
@@ -103,14 +98,10 @@ const std::vector<const Property*>& Properties();  // in the order of the list i
 const Property* FindProperty(std::string_view name);
 void AddProperty(const Property& property);  // for tests; static lifetime
 
-// Each properties/<name>.cc defines `const Property& <name>Property()` through this macro-free
-// convention: a function `const Property& PropertyNamed_<name>()`; the registry is generated from
-// the list.
-
-// A failed run of the engine, translated: kDead -> CRASH, kSlow -> TIMEOUT, kInternal ->
-// CRASH/panic, kOutOfMemory -> CRASH/memory, kProtocol -> ENGINE_BUG/protocol, kUnsupported ->
-// UNSUPPORTED, kBadRequest -> SETUP_ERROR, kRefused -> ENGINE_BUG/rejection. A failed reference run
-// is REFERENCE_DRIFT or SETUP_ERROR (properties/judges/failure.h).
+// Every engine that computes a model in fp32: the exact model in three orders, and libtorch.
+inline std::vector<std::string_view> EnginesInFp32() {
+  return {"exact:fp32", "exact:fp32-chunked-reversed", "exact:fp32-chunked-pairwise", "torch"};
+}
 
 }  // namespace crosscheck
 

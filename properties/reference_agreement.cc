@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "properties/judges/answers.h"
 #include "properties/judges/failure.h"
 #include "properties/judges/nonfinite.h"
 #include "properties/judges/router.h"
@@ -109,7 +110,7 @@ std::optional<Verdict> Drift(const LogitsAnswer& torch, const std::string& stage
 // Adds one path to the verdict; a verdict of its own when the references do not agree on it.
 std::optional<Verdict> JudgePath(const ModelRunCase& c, ModelPath path, const LogitsAnswer& exact,
                                  size_t first, Observations& observations, Verdict& verdict) {
-  std::string stage(kModelPathNames[static_cast<int>(path)]);
+  std::string stage = PathName(path);
   const Reply& reply = observations[first];
   if (!reply.ok()) return ReferenceFailure(*reply.failure, "torch:fp64", stage);
   auto torch = ReadLogits(reply.message, c, path);
@@ -158,19 +159,14 @@ std::optional<Verdict> JudgePath(const ModelRunCase& c, ModelPath path, const Lo
 
 Verdict Judge(const Case& erased, Observations& observations) {
   const auto& c = erased.As<ModelRunCase>();
-  const Reply& reply = observations[0];
-  std::string stage(kModelPathNames[static_cast<int>(ModelPath::kReadout)]);
-  if (!reply.ok()) return ReferenceFailure(*reply.failure, "exact", stage);
-  auto exact = ReadExact(reply.message, c);
-  if (!exact.ok()) {
-    return MakeVerdict(VerdictKind::kSetupError, stage, ErrorClass::kNone,
-                       "the exact model: " + exact.status().ToString());
-  }
+  const std::string stage = PathName(ModelPath::kReadout);
+  LogitsAnswer exact;
+  if (auto wrong = ReadExactLogits(observations[0], c, stage, exact)) return *wrong;
   Verdict verdict;
   verdict.signature.stage = stage;
   std::vector<ModelPath> paths = Paths(c);
   for (size_t i = 0; i < paths.size(); ++i) {
-    auto found = JudgePath(c, paths[i], *exact, 1 + i * kRunsOfAPath, observations, verdict);
+    auto found = JudgePath(c, paths[i], exact, 1 + i * kRunsOfAPath, observations, verdict);
     if (found) return *found;
   }
   if (verdict.near_ties > 0) verdict.kind = VerdictKind::kNearTie;

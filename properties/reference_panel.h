@@ -51,10 +51,8 @@ class PanelObservations : public Observations {
   PanelObservations(std::vector<Run> plan, ReferencePanel::Member engine, ReferencePanel& panel);
   const Reply& operator[](size_t i) override;
   bool Available(size_t i) const override;
-  bool Wanted(size_t i) const override { return i == wanted_; }
   std::string_view engine_family() const override { return "panel"; }
 
-  void Want(size_t i) { wanted_ = i; }
   void Replace(size_t i, Reply reply) { replies_[i] = std::move(reply); }
 
  private:
@@ -62,7 +60,6 @@ class PanelObservations : public Observations {
   const ReferencePanel::Member engine_;
   ReferencePanel& panel_;
   std::vector<std::optional<Reply>> replies_;
-  size_t wanted_ = static_cast<size_t>(-1);
 };
 
 }  // namespace crosscheck

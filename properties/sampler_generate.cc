@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engines/generate_message.h"
 #include "properties/judges/failure.h"
 #include "properties/judges/greedy.h"
 #include "properties/logits.h"
@@ -24,29 +25,6 @@ size_t FirstRun(int block) {
   return first;
 }
 
-Message GenerateMessage(const SamplerCase& c, uint64_t seed) {
-  const SampledGeneration& generation = c.generations[0];
-  const SamplingParameters p = NarrowParameters(c.parameters);
-  Message request;
-  request.head = {{"op", "generate"},
-                  {"ids", generation.prompt},
-                  {"path", "session"},
-                  {"max_tokens", generation.tokens},
-                  {"sampling",
-                   {{"temperature", p.temperature},
-                    {"top_k", p.top_k},
-                    {"top_p", p.top_p},
-                    {"min_p", p.min_p},
-                    {"repetition_penalty", p.repetition_penalty},
-                    {"frequency_penalty", 0},
-                    {"presence_penalty", 0},
-                    {"seed", seed}}},
-                  {"stop", Json::array()},
-                  {"logprobs", false},
-                  {"stream", false}};
-  return request;
-}
-
 // Prompts and produced tokens as sequences: one prefill of the prompt, then steps, as generation
 // does.
 ModelRunCase ForcedRun(const SamplerCase& c, int block, Observations& observations) {
@@ -55,15 +33,9 @@ ModelRunCase ForcedRun(const SamplerCase& c, int block, Observations& observatio
                    .path = ModelPath::kSession,
                    .sequences = {}};
   for (int i = 0; i < GenerationsOf(block); ++i) {
-    SequenceCase sequence{.ids = generation.prompt,
-                          .chunks = {static_cast<int32_t>(generation.prompt.size())}};
     const auto generated = ReadGenerated(observations[FirstRun(block) + i].message);
-    for (size_t t = 0; generated.ok() && t < generated->ids.size(); ++t) {
-      const int32_t id = generated->ids[t];
-      if (id < 0 || id >= generation.model.spec.vocab) break;
-      sequence.ids.push_back(id);
-    }
-    run.sequences.push_back(std::move(sequence));
+    run.sequences.push_back(
+        ForcedSequence(generation.prompt, generated.value_or(Generated()), generation.model.spec));
   }
   return run;
 }
@@ -74,21 +46,15 @@ std::optional<Verdict> ReadAnswers(const SamplerCase& c, const std::string& stag
   const SampledGeneration& generation = c.generations[0];
   for (int i = 0; i < GenerationsOf(block); ++i) {
     const Reply& reply = observations[FirstRun(block) + i];
-    if (!reply.ok()) return EngineFailure(*reply.failure, stage);
-    auto generated = ReadGenerated(reply.message);
-    if (!generated.ok()) return ProtocolLie(stage, std::string(generated.status().message()));
+    Generated generated;
+    if (auto wrong = ReadGeneration(reply, stage, generated)) return wrong;
     const std::string wrong =
-        MalformedGeneration(*generated, generation.tokens, generation.model.spec);
+        MalformedGeneration(generated, generation.tokens, generation.model.spec);
     if (!wrong.empty()) {
       return MakeVerdict(VerdictKind::kEngineBug, stage, ErrorClass::kToken, wrong);
     }
-    const Json name = reply.message.head.value("order", Json());
-    order = name.is_string() ? FindSamplingOrder(name.get<std::string>()) : nullptr;
-    if (order == nullptr) {
-      return MakeVerdict(VerdictKind::kUnsupported, stage, ErrorClass::kNone,
-                         absl::StrCat("the order of filters ", name.dump(), " is not known here"));
-    }
-    answers.push_back(*std::move(generated));
+    if (auto unknown = ReadOrder(reply.message.head, stage, order)) return unknown;
+    answers.push_back(std::move(generated));
   }
   return std::nullopt;
 }
@@ -163,7 +129,10 @@ std::vector<Run> PlanGenerations(const Case& erased, int blocks) {
                       .request = {},
                       .derive = [erased, index](Observations&) {
                         const auto& own = erased.As<SamplerCase>();
-                        return GenerateMessage(own, SeedAt(own, index));
+                        const SampledGeneration& generation = own.generations[0];
+                        return GenerateMessage(generation.prompt, generation.tokens,
+                                               NarrowParameters(own.parameters),
+                                               SeedAt(own, index));
                       }});
     }
     plan.push_back({.role = Role::kEngine,
@@ -191,7 +160,7 @@ std::optional<Verdict> ReadGenerations(const SamplerCase& c, const std::string& 
   if (!reply.ok()) return EngineFailure(*reply.failure, stage);
   const ModelRunCase forced = ForcedRun(c, block, observations);
   const auto logits = ReadLogits(reply.message, forced, ModelPath::kSession);
-  if (!logits.ok()) return ProtocolLie(stage, std::string(logits.status().message()));
+  if (!logits.ok()) return ProtocolLie(stage, logits.status());
   Laws laws(c, *order);
   for (size_t i = 0; i < answers.size(); ++i) {
     absl::Status added = AddDraws(generation, answers[i], logits->sequences[i], laws, drawn);

@@ -7,23 +7,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engines/generate_message.h"
 #include "properties/judges/failure.h"
+#include "properties/logits.h"
 
 namespace crosscheck {
 namespace {
 
 double Narrow(double value) { return static_cast<float>(value); }
-
-Json ParametersJson(const SamplingParameters& parameters) {
-  const SamplingParameters p = NarrowParameters(parameters);
-  return {{"temperature", p.temperature},
-          {"top_k", p.top_k},
-          {"top_p", p.top_p},
-          {"min_p", p.min_p},
-          {"repetition_penalty", p.repetition_penalty},
-          {"frequency_penalty", 0},
-          {"presence_penalty", 0}};
-}
 
 std::vector<double> BiasOf(const SamplerCase& c) {
   std::vector<double> bias(c.bias.empty() ? 0 : static_cast<size_t>(c.logits.vocab));
@@ -34,7 +25,9 @@ std::vector<double> BiasOf(const SamplerCase& c) {
 Message WithLogits(const SamplerCase& c, std::string_view op) {
   const std::vector<float> logits = MakeLogits(c.logits);
   Message request;
-  request.head = {{"op", op}, {"parameters", ParametersJson(c.parameters)}, {"history", c.history}};
+  request.head = {{"op", op},
+                  {"parameters", SamplingJson(NarrowParameters(c.parameters))},
+                  {"history", c.history}};
   request.tensors.push_back(MakeTensor("logits", {c.logits.vocab}, absl::MakeConstSpan(logits)));
   if (!c.bias.empty()) {
     const std::vector<double> bias = BiasOf(c);
@@ -149,6 +142,15 @@ Message InvertMessage(const SamplerCase& c) {
   return request;
 }
 
+std::optional<Verdict> ReadOrder(const Json& head, const std::string& stage,
+                                 const SamplingOrder*& order) {
+  const Json name = head.value("order", Json());
+  order = name.is_string() ? FindSamplingOrder(name.get<std::string>()) : nullptr;
+  if (order != nullptr) return std::nullopt;
+  return MakeVerdict(VerdictKind::kUnsupported, stage, ErrorClass::kNone,
+                     absl::StrCat("the order of filters ", name.dump(), " is not known here"));
+}
+
 std::optional<Verdict> ReadDrawn(const Reply& reply, const std::string& stage, size_t count,
                                  int vocab, DrawAnswer& answer) {
   if (!reply.ok()) return EngineFailure(*reply.failure, stage);
@@ -166,17 +168,8 @@ std::optional<Verdict> ReadDrawn(const Reply& reply, const std::string& stage, s
     }
     answer.tokens.push_back(token.get<int32_t>());
   }
-  const Json order = head.value("order", Json());
-  answer.order = order.is_string() ? FindSamplingOrder(order.get<std::string>()) : nullptr;
-  if (answer.order == nullptr) {
-    return MakeVerdict(VerdictKind::kUnsupported, stage, ErrorClass::kNone,
-                       absl::StrCat("the order of filters ", order.dump(), " is not known here"));
-  }
-  const Json drawn = head.value("counters", Json::object()).value("drawn", Json());
-  if (!drawn.is_number_integer() || drawn.get<int64_t>() <= 0) {
-    return MakeVerdict(VerdictKind::kUnsupported, stage, ErrorClass::kNone,
-                       "the counters say that the sampler did not run");
-  }
+  if (auto unknown = ReadOrder(head, stage, answer.order)) return unknown;
+  if (!Counted(head, "drawn")) return DidNotRun(stage, "the sampler");
   return std::nullopt;
 }
 

@@ -42,6 +42,10 @@ std::optional<Verdict> ReadBlock(const SamplerCase& c, const std::string& stage,
 std::optional<Verdict> ReadGenerations(const SamplerCase& c, const std::string& stage, int block,
                                        Observations& observations, DrawnBlock& drawn);
 
+// The order of filters that an answer names, or UNSUPPORTED when it is not known here.
+std::optional<Verdict> ReadOrder(const Json& head, const std::string& stage,
+                                 const SamplingOrder*& order);
+
 // A `draw` or `invert` answer: `count` tokens of the vocabulary and the order of filters that it
 // follows.
 struct DrawAnswer {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "properties/judges/answers.h"
 #include "properties/judges/failure.h"
 #include "properties/judges/nonfinite.h"
 #include "properties/judges/session_machine.h"
@@ -196,10 +197,7 @@ std::optional<Verdict> ReadRows(const SessionCase& c, const SessionHistory& hist
   SequenceLogits sequence{.positions = {}, .vocab = c.model->spec.vocab, .values = {}};
   for (const SessionHistory::Select& select : history.selects) {
     auto row = ReadRow(message, select.step, sequence.vocab, rows.dtype);
-    if (!row.ok()) {
-      absl::string_view what = row.status().message();
-      return ProtocolLie("select", {what.data(), what.size()});
-    }
+    if (!row.ok()) return ProtocolLie("select", row.status());
     const std::string where = Where(c, static_cast<size_t>(select.step));
     const int64_t token = answers[static_cast<size_t>(select.step)].token;
     if (AllFinite(*row) && token != ArgMax(*row)) {
@@ -220,12 +218,6 @@ std::optional<Verdict> ReadRows(const SessionCase& c, const SessionHistory& hist
   return std::nullopt;
 }
 
-bool Counted(const Json& head, const char* counter) {
-  const Json counters = head.value("counters", Json::object());
-  const auto found = counters.find(counter);
-  return found != counters.end() && found->is_number() && found->get<double>() > 0;
-}
-
 // Whether the counters prove what the steps claim.
 bool PathRan(const Json& head, const SessionMachine& machine) {
   bool decoded = false;
@@ -238,15 +230,10 @@ bool PathRan(const Json& head, const SessionMachine& machine) {
 
 Verdict JudgeLogits(const ModelRunCase& forced, const LogitsAnswer& rows,
                     Observations& observations) {
-  const Reply& reply = observations[kExactRun];
-  if (!reply.ok()) return ReferenceFailure(*reply.failure, "exact", kStage);
-  auto exact = ReadExact(reply.message, forced);
-  if (!exact.ok()) {
-    return MakeVerdict(VerdictKind::kSetupError, kStage, ErrorClass::kNone,
-                       "the exact model: " + exact.status().ToString());
-  }
-  if (auto verdict = JudgeNonfinite(*exact, rows, kStage)) return *verdict;
-  return JudgeTolerance({forced, ModelPath::kSession, *exact, rows}, kFirstReference, observations);
+  LogitsAnswer exact;
+  if (auto wrong = ReadExactLogits(observations[kExactRun], forced, kStage, exact)) return *wrong;
+  if (auto verdict = JudgeNonfinite(exact, rows, kStage)) return *verdict;
+  return JudgeTolerance({forced, ModelPath::kSession, exact, rows}, kFirstReference, observations);
 }
 
 Verdict Judge(const Case& erased, Observations& observations) {
@@ -254,15 +241,11 @@ Verdict Judge(const Case& erased, Observations& observations) {
   const Reply& reply = observations[kEngineRun];
   if (!reply.ok()) return EngineFailure(*reply.failure, "program");
   auto answers = ReadSteps(reply.message, c.steps.size());
-  if (!answers.ok()) {
-    absl::string_view what = answers.status().message();
-    return ProtocolLie("program", {what.data(), what.size()});
-  }
+  if (!answers.ok()) return ProtocolLie("program", answers.status());
   SessionMachine machine(c.model->spec);
   if (auto wrong = JudgeSteps(c, *answers, machine)) return *wrong;
   if (!PathRan(reply.message.head, machine)) {
-    return MakeVerdict(VerdictKind::kUnsupported, kStage, ErrorClass::kNone,
-                       "the counters say that no session ran");
+    return DidNotRun(kStage, "the session");
   }
   LogitsAnswer rows;
   for (const SessionHistory& history : machine.histories()) {
@@ -299,8 +282,7 @@ const Property& PropertyNamed_session_protocol() {
       .subject = &SessionSubject(),
       .needs = {"model/1", "session/1"},
       .kills = {"faulty:dirty_refusal", "faulty:half_prefill", "faulty:shared_cache"},
-      .benign = {"exact:fp32", "exact:fp32-chunked-reversed", "exact:fp32-chunked-pairwise",
-                 "torch"},
+      .benign = EnginesInFp32(),
       .plan = Plan,
       .judge = Judge};
   return property;

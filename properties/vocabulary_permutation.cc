@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "properties/judges/agreement.h"
-#include "properties/judges/failure.h"
+#include "properties/judges/answers.h"
 #include "properties/property.h"
 
 namespace crosscheck {
@@ -57,21 +57,10 @@ void Unpermute(const std::vector<int32_t>& permutation, LogitsAnswer& answer) {
 
 Verdict Judge(const Case& erased, Observations& observations) {
   const auto& c = erased.As<ModelRunCase>();
-  const std::string_view stage = kModelPathNames[static_cast<size_t>(c.path)];
+  const std::string stage = PathName(c.path);
   LogitsAnswer answers[2];
   for (const size_t run : {kBase, kPermuted}) {
-    const Reply& reply = observations[run];
-    if (!reply.ok()) return EngineFailure(*reply.failure, stage);
-    auto answer = ReadLogits(reply.message, c, c.path);
-    if (!answer.ok()) {
-      const absl::string_view what = answer.status().message();
-      return ProtocolLie(stage, {what.data(), what.size()});
-    }
-    if (!answer->path_ran) {
-      return MakeVerdict(VerdictKind::kUnsupported, stage, ErrorClass::kNone,
-                         "the counters say that the path did not run");
-    }
-    answers[run] = *std::move(answer);
+    if (auto wrong = ReadEngineLogits(observations[run], c, stage, answers[run])) return *wrong;
   }
   Unpermute(Permutation(c), answers[kPermuted]);
   return JudgeAgreement({c, c.path, answers[kBase], kFirstReference},
@@ -86,8 +75,7 @@ const Property& PropertyNamed_vocabulary_permutation() {
                                     .subject = &ModelRunSubject(),
                                     .needs = {"model/1"},
                                     .kills = {"faulty:padding_row", "faulty:token_logit"},
-                                    .benign = {"exact:fp32", "exact:fp32-chunked-reversed",
-                                               "exact:fp32-chunked-pairwise", "torch"},
+                                    .benign = EnginesInFp32(),
                                     .plan = Plan,
                                     .judge = Judge};
   return property;

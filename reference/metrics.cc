@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 namespace crosscheck {
 namespace {
@@ -50,16 +49,6 @@ double KlOfDifference(absl::Span<const double> p, absl::Span<const double> diffe
   return std::log1p(total / sum);
 }
 
-std::vector<int> LargestIndices(absl::Span<const double> values, int k) {
-  std::vector<int> order(values.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(),
-            [&](int a, int b) { return values[a] != values[b] ? values[a] > values[b] : a < b; });
-  order.resize(std::min<size_t>(order.size(), k));
-  std::sort(order.begin(), order.end());
-  return order;
-}
-
 }  // namespace
 
 void DistancePool::AddRow(absl::Span<const double> exact, absl::Span<const double> other) {
@@ -105,22 +94,18 @@ double Rms(absl::Span<const double> a, absl::Span<const double> b) {
   return a.empty() ? 0 : std::sqrt(squares / static_cast<double>(a.size()));
 }
 
-double JaccardDistance(absl::Span<const double> a, absl::Span<const double> b, int k) {
-  std::vector<int> left = LargestIndices(a, k), right = LargestIndices(b, k), common;
-  std::set_intersection(left.begin(), left.end(), right.begin(), right.end(),
-                        std::back_inserter(common));
-  size_t all = left.size() + right.size() - common.size();
-  return all == 0 ? 0 : 1 - static_cast<double>(common.size()) / static_cast<double>(all);
-}
-
 double LogSumExp(absl::Span<const double> logits) {
   double max = *std::max_element(logits.begin(), logits.end()), sum = 0;
   for (double z : logits) sum += std::exp(z - max);
   return max + std::log(sum);
 }
 
+double NegativeLogLikelihood(absl::Span<const double> logits, int64_t token) {
+  return LogSumExp(logits) - logits[static_cast<size_t>(token)];
+}
+
 double NllDifference(absl::Span<const double> exact, absl::Span<const double> other, int token) {
-  return std::abs((exact[token] - LogSumExp(exact)) - (other[token] - LogSumExp(other)));
+  return std::abs(NegativeLogLikelihood(exact, token) - NegativeLogLikelihood(other, token));
 }
 
 double Ulp(DType dtype, double value) {

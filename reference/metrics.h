@@ -55,11 +55,11 @@ class DistancePool {
 // differences down to 1e-300.
 double KlDivergence(absl::Span<const double> p, absl::Span<const double> q);
 double Rms(absl::Span<const double> a, absl::Span<const double> b);
-// 1 - |T n T*| / |T u T*| over the sets of the k largest logits; lower indices win ties.
-double JaccardDistance(absl::Span<const double> a, absl::Span<const double> b, int k);
 // |ln p*(token) - ln p_s(token)|.
 double NllDifference(absl::Span<const double> exact, absl::Span<const double> other, int token);
 double LogSumExp(absl::Span<const double> logits);
+// -ln softmax(logits)[token].
+double NegativeLogLikelihood(absl::Span<const double> logits, int64_t token);
 
 // Unit in the last place of `value` in F32, F16, BF16 or F64, never below that of the smallest
 // normal number (judging.md 3.2).

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "properties/judges/answers.h"
 #include "properties/judges/failure.h"
 #include "properties/judges/nonfinite.h"
 
@@ -52,21 +53,6 @@ int CountRows(const LogitsAnswer& answer) {
     rows += static_cast<int>(sequence.positions.size());
   }
   return rows;
-}
-
-// The exact answer to `c`, or why there is none.
-std::optional<Verdict> ReadExactRun(const ModelRunCase& c, size_t observation,
-                                    std::string_view stage, Observations& observations,
-                                    LogitsAnswer& exact) {
-  const Reply& reply = observations[observation];
-  if (!reply.ok()) return ReferenceFailure(*reply.failure, "exact", stage);
-  auto read = ReadExact(reply.message, c);
-  if (!read.ok()) {
-    return MakeVerdict(VerdictKind::kSetupError, stage, ErrorClass::kNone,
-                       "the exact model: " + read.status().ToString());
-  }
-  exact = *std::move(read);
-  return std::nullopt;
 }
 
 // The bounds of both sides, and how far apart the sides may be.
@@ -163,7 +149,7 @@ Verdict JudgeAgreement(const Side& a, const Side& b, std::string_view stage, siz
   if (verdict.judged == 0 || SameFiniteBits(first, second)) return verdict;
 
   LogitsAnswer exact;
-  if (auto failed = ReadExactRun(a.c, exact_run, stage, observations, exact)) return *failed;
+  if (auto failed = ReadExactLogits(observations[exact_run], a.c, stage, exact)) return *failed;
   for (const LogitsAnswer* answer : {&first, &second}) {
     if (auto found = JudgeNonfinite(exact, *answer, stage)) return *found;
   }
@@ -247,7 +233,7 @@ Verdict JudgeNllAgreement(const ModelRunCase& c, absl::Span<const double> first,
   verdict.judged = static_cast<int>(first.size());
   if (first.empty() || SameBits(first, second)) return verdict;
   LogitsAnswer exact;
-  if (auto failed = ReadExactRun(c, exact_run, stage, observations, exact)) return *failed;
+  if (auto failed = ReadExactLogits(observations[exact_run], c, stage, exact)) return *failed;
   if (auto drift = JudgeNonfinite(exact, LogitsAnswer{}, stage)) return *drift;
 
   for (size_t i = 0; i < first.size(); ++i) {
@@ -264,6 +250,27 @@ Verdict JudgeNllAgreement(const ModelRunCase& c, absl::Span<const double> first,
       });
   verdict.signature.stage = std::string(stage);
   return verdict;
+}
+
+bool AddPassed(const Verdict& part, Verdict& sum) {
+  if (part.kind != VerdictKind::kPass && part.kind != VerdictKind::kNearTie) return false;
+  if (part.kind == VerdictKind::kNearTie) {
+    sum.kind = part.kind;
+    sum.message = part.message;
+  }
+  sum.judged += part.judged;
+  sum.near_ties += part.near_ties;
+  for (const Measure& measure : part.measures) {
+    const auto known = std::find_if(
+        sum.measures.begin(), sum.measures.end(),
+        [&](const Measure& m) { return m.metric == measure.metric && m.path == measure.path; });
+    if (known == sum.measures.end()) {
+      sum.measures.push_back(measure);
+    } else if (measure.error * known->bound > known->error * measure.bound) {
+      *known = measure;
+    }
+  }
+  return true;
 }
 
 }  // namespace crosscheck

@@ -38,6 +38,10 @@ Verdict JudgeNllAgreement(const ModelRunCase& c, absl::Span<const double> first,
                           absl::Span<const double> second, std::string_view stage, size_t exact,
                           size_t first_reference, Observations& observations);
 
+// Adds what a passed comparison judged to `sum`, which keeps the largest share of the bound for
+// each metric and path. False, and `sum` as it was, when `part` did not pass.
+bool AddPassed(const Verdict& part, Verdict& sum);
+
 }  // namespace crosscheck
 
 #endif  // CROSSCHECK_PROPERTIES_JUDGES_AGREEMENT_H_

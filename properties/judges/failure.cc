@@ -59,6 +59,22 @@ Verdict ProtocolLie(std::string_view stage, std::string_view what) {
                      absl::StrCat("the engine's answer breaks the protocol: ", View(what)));
 }
 
+Verdict ProtocolLie(std::string_view stage, const absl::Status& why) {
+  return ProtocolLie(stage, std::string(why.message()));
+}
+
+bool Counted(const Json& head, std::string_view counter) {
+  const auto counters = head.find("counters");
+  if (counters == head.end() || !counters->is_object()) return false;
+  const auto count = counters->find(std::string(counter));
+  return count != counters->end() && count->is_number() && count->get<double>() > 0;
+}
+
+Verdict DidNotRun(std::string_view stage, std::string_view what) {
+  return MakeVerdict(VerdictKind::kUnsupported, stage, ErrorClass::kNone,
+                     absl::StrCat("the counters say that ", View(what), " did not run"));
+}
+
 Verdict ReferenceFailure(const Failure& failure, std::string_view reference,
                          std::string_view stage) {
   bool drift = failure.kind == FailureKind::kRefused || failure.kind == FailureKind::kInternal ||

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "engines/engine.h"
 #include "properties/verdict.h"
 
@@ -22,6 +23,18 @@ Verdict EngineFailure(const Failure& failure, std::string_view stage);
 
 // An answer that breaks the protocol: wrong names, shapes, dtypes, positions or ids.
 Verdict ProtocolLie(std::string_view stage, std::string_view what);
+Verdict ProtocolLie(std::string_view stage, const absl::Status& why);
+
+// Whether an answer's counter of this name is positive: the proof that the work was done
+// (judging.md 9.1).
+bool Counted(const Json& head, std::string_view counter);
+// UNSUPPORTED: the counters do not prove that `what` ran.
+Verdict DidNotRun(std::string_view stage, std::string_view what);
+
+// Whether the engine says that it lacks what was asked.
+inline bool Lacks(const Reply& reply) {
+  return !reply.ok() && reply.failure->kind == FailureKind::kUnsupported;
+}
 
 // kRefused, kInternal and kDead: REFERENCE_DRIFT, as the reference does not compute what the case
 // asks. The rest: SETUP_ERROR.

@@ -1,9 +1,11 @@
 #include "properties/judges/greedy.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "properties/judges/failure.h"
 #include "reference/reference_model.h"
 
 namespace crosscheck {
@@ -25,11 +27,31 @@ absl::StatusOr<Generated> ReadGenerated(const Message& answer) {
     return absl::InvalidArgumentError("\"stop\" is none of length, eos, stop");
   }
   generated.stop = stop->get<std::string>();
-  Json counters = answer.head.value("counters", Json::object());
-  auto count = counters.find("generated");
-  generated.counted = generated.ids.empty() ||
-                      (count != counters.end() && count->is_number() && count->get<double>() > 0);
+  generated.counted = generated.ids.empty() || Counted(answer.head, "generated");
   return generated;
+}
+
+std::optional<Verdict> ReadGeneration(const Reply& reply, std::string_view stage,
+                                      Generated& generated) {
+  if (!reply.ok()) return EngineFailure(*reply.failure, stage);
+  auto read = ReadGenerated(reply.message);
+  if (!read.ok()) return ProtocolLie(stage, read.status());
+  if (!read->counted) return DidNotRun(stage, "generation");
+  generated = *std::move(read);
+  return std::nullopt;
+}
+
+SequenceCase ForcedSequence(const std::vector<int32_t>& prompt, const Generated& generated,
+                            const ModelSpec& spec) {
+  SequenceCase sequence;
+  sequence.ids = prompt;
+  sequence.chunks = {static_cast<int32_t>(prompt.size())};
+  for (const int32_t id : generated.ids) {
+    const bool full = static_cast<int>(sequence.ids.size()) == spec.max_positions;
+    if (id < 0 || id >= spec.vocab || full) break;
+    sequence.ids.push_back(id);
+  }
+  return sequence;
 }
 
 std::vector<Decision> Decisions(const ModelRunCase& forced, const std::vector<size_t>& prompt_sizes,

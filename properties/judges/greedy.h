@@ -3,7 +3,9 @@
 #define CROSSCHECK_PROPERTIES_JUDGES_GREEDY_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -21,6 +23,15 @@ struct Generated {
 };
 // Errors are lies: a missing field, an id that is no integer, a stop reason that does not exist.
 absl::StatusOr<Generated> ReadGenerated(const Message& answer);
+// The same of a reply, which must prove by its counters that generation ran: otherwise the verdict.
+std::optional<Verdict> ReadGeneration(const Reply& reply, std::string_view stage,
+                                      Generated& generated);
+
+// Prompt and produced ids as the engine evaluated them: one prefill, then steps. An id outside the
+// vocabulary, or one beyond the context, cuts them; a judge reports the former before it looks at
+// any run that is made from this.
+SequenceCase ForcedSequence(const std::vector<int32_t>& prompt, const Generated& generated,
+                            const ModelSpec& spec);
 
 // One choice of the engine: at `position` (the last token before it) it took `token`.
 struct Decision {

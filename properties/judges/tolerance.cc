@@ -14,10 +14,6 @@
 namespace crosscheck {
 namespace {
 
-std::string PathName(ModelPath path) {
-  return std::string(kModelPathNames[static_cast<int>(path)]);
-}
-
 // Calls visit(sequence, position, exact row, engine row) at every judged position; the exact answer
 // holds them all.
 template <class Visit>

@@ -5,7 +5,6 @@
 #include <boost/math/distributions/chi_squared.hpp>
 #include <boost/math/distributions/non_central_chi_squared.hpp>
 #include <cmath>
-#include <numeric>
 
 namespace crosscheck {
 namespace {
@@ -51,20 +50,6 @@ TestResult LikelihoodRatioTest(absl::Span<const double> observed,
     if (observed[i] > 0) sum += 2 * observed[i] * std::log(observed[i] / expected[i]);
   }
   return Result(sum, observed.size());
-}
-
-TestResult TwoSampleTest(absl::Span<const double> a, absl::Span<const double> b) {
-  const double n1 = std::accumulate(a.begin(), a.end(), 0.0);
-  const double n2 = std::accumulate(b.begin(), b.end(), 0.0);
-  double sum = 0;
-  size_t cells = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (a[i] + b[i] <= 0) continue;
-    const double difference = std::sqrt(n2 / n1) * a[i] - std::sqrt(n1 / n2) * b[i];
-    sum += difference * difference / (a[i] + b[i]);
-    ++cells;
-  }
-  return Result(sum, cells);
 }
 
 double EffectSize(absl::Span<const double> p, absl::Span<const double> q) {

@@ -27,9 +27,6 @@ TestResult PearsonTest(absl::Span<const double> observed, absl::Span<const doubl
 // G = 2 sum of O ln(O / E).
 TestResult LikelihoodRatioTest(absl::Span<const double> observed,
                                absl::Span<const double> expected);
-// Two samples of sizes n1 and n2 (their sums): sum of (sqrt(n2/n1) a - sqrt(n1/n2) b)^2 / (a + b);
-// cells that both samples miss count nothing.
-TestResult TwoSampleTest(absl::Span<const double> a, absl::Span<const double> b);
 
 // w, the root of the sum of (q - p)^2 / p: the effect size of a biased law q. n draws have the
 // non-centrality n w^2.

@@ -89,8 +89,7 @@ static std::vector<std::string> Labels(const LoraCase& c) {
   if (c.adapter.zero_b) labels.emplace_back("zero_b");
   if (c.adapter.layers != AdapterLayers::kAll) labels.emplace_back("one_layer_of_a_module");
   if (c.steps > 0) labels.emplace_back("steps");
-  labels.push_back(
-      absl::StrCat("path:", std::string(kModelPathNames[static_cast<size_t>(c.path)])));
+  labels.push_back(absl::StrCat("path:", PathName(c.path)));
   return labels;
 }
 

@@ -183,8 +183,7 @@ void LabelRelation(const ModelRunCase& c, std::vector<std::string>& labels) {
 static std::vector<std::string> Labels(const ModelRunCase& c) {
   std::vector<std::string> labels;
   LabelModel(*c.model, labels);
-  labels.push_back(
-      absl::StrCat("path:", std::string(kModelPathNames[static_cast<size_t>(c.path)])));
+  labels.push_back(absl::StrCat("path:", PathName(c.path)));
   LabelSequences(c, labels);
   LabelRelation(c, labels);
   return labels;

@@ -16,6 +16,9 @@ namespace crosscheck {
 // and how.
 enum class ModelPath { kPrompt, kReadout, kSession };
 inline constexpr std::string_view kModelPathNames[] = {"prompt", "readout", "session"};
+inline std::string PathName(ModelPath path) {
+  return std::string(kModelPathNames[static_cast<size_t>(path)]);
+}
 
 struct SequenceCase {
   std::vector<int32_t> ids;     // the prompt, at least one id

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "engines/answer_check.h"
 #include "engines/engine.h"
+#include "engines/generate_message.h"
 #include "engines/scratch_folder.h"
 #include "reference/checkpoint.h"
 #include "reference/weights.h"
@@ -132,23 +133,9 @@ inline Message LogitsRequest(const std::string& model, const std::string& path,
 
 inline Message GenerateRequest(const std::string& model, const std::vector<int>& ids,
                                int max_tokens) {
-  return Request("generate",
-                 {{"ids", ids},
-                  {"path", "session"},
-                  {"max_tokens", max_tokens},
-                  {"sampling",
-                   {{"temperature", 0},
-                    {"top_k", 0},
-                    {"top_p", 1},
-                    {"min_p", 0},
-                    {"repetition_penalty", 1},
-                    {"frequency_penalty", 0},
-                    {"presence_penalty", 0},
-                    {"seed", 1}}},
-                  {"stop", Json::array()},
-                  {"logprobs", false},
-                  {"stream", false}},
-                 model);
+  Message request = GenerateMessage(ids, max_tokens, kGreedy, /*seed=*/1);
+  if (!model.empty()) request.head["model"] = model;
+  return request;
 }
 
 inline std::string Load(Engine& engine, const Checkpoints& checkpoints, int i) {

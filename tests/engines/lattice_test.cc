@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 
+#include "engines/generate_message.h"
 #include "engines/registry.h"
 #include "engines/scratch_folder.h"
 #include "reference/safetensors.h"
@@ -68,16 +69,10 @@ double Distance(const std::vector<double>& a, const std::vector<double>& b) {
 
 // Greedy generation of as many tokens as the goldens record.
 Json Greedy(const Json& model, const std::vector<int>& ids, const std::vector<int>& stop) {
-  const Json sampling = {{"temperature", 0},
-                         {"top_k", 0},
-                         {"top_p", 1},
-                         {"min_p", 0},
-                         {"repetition_penalty", 1},
-                         {"frequency_penalty", 0},
-                         {"presence_penalty", 0},
-                         {"seed", 0}};
-  return {{"op", "generate"}, {"model", model["model"]}, {"ids", ids},  {"path", "session"},
-          {"max_tokens", 24}, {"sampling", sampling},    {"stop", stop}};
+  Message request = GenerateMessage(ids, 24);
+  request.head["model"] = model["model"];
+  request.head["stop"] = stop;
+  return request.head;
 }
 
 class LatticeTest : public testing::Test {

@@ -19,13 +19,7 @@ using contract::ExpectFails;
 using contract::Request;
 
 Message Draw(const std::string& op, const std::vector<float>& logits, const Json& changes = {}) {
-  Json parameters = {{"temperature", 1},
-                     {"top_k", 0},
-                     {"top_p", 1},
-                     {"min_p", 0},
-                     {"repetition_penalty", 1},
-                     {"frequency_penalty", 0},
-                     {"presence_penalty", 0}};
+  Json parameters = SamplingJson(SamplingParameters());
   if (!changes.is_null()) parameters.update(changes);
   Message request = Request(op, {{"parameters", parameters}, {"history", Json::array()}});
   request.tensors.push_back(

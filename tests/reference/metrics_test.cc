@@ -122,14 +122,6 @@ TEST(MetricsTest, LogProbabilitiesMoveAtMostByTheRangeOfTheDifference) {
   }
 }
 
-TEST(MetricsTest, JaccardCountsTheLargestLogitsAndLowerIndicesWinTies) {
-  std::vector<double> a = {5, 4, 3, 2, 1}, b = {5, 1, 3, 2, 4}, tied = {1, 1, 1, 1, 1};
-  EXPECT_EQ(JaccardDistance(a, a, 3), 0);
-  EXPECT_NEAR(JaccardDistance(a, b, 2), 1 - 1.0 / 3, 1e-15);
-  EXPECT_EQ(JaccardDistance(a, tied, 2), 0);
-  EXPECT_EQ(JaccardDistance(a, b, 99), 0);
-}
-
 TEST(MetricsTest, UlpFollowsTheFormat) {
   EXPECT_EQ(Ulp(DType::kBF16, 16.5), 0.125);
   EXPECT_EQ(Ulp(DType::kBF16, -32), 0.25);

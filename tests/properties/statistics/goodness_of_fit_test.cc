@@ -51,13 +51,6 @@ TEST(ChiSquareTest, LikelihoodRatioIsTwiceTheDivergence) {
   EXPECT_EQ(LikelihoodRatioTest(Values{7, 3}, Values{7, 3}).p_value, 1);
 }
 
-TEST(ChiSquareTest, TwoSamplesOfEqualSharesAgree) {
-  EXPECT_NEAR(TwoSampleTest(Values{10, 20, 0}, Values{20, 40, 0}).statistic, 0, 1e-12);
-  const TestResult result = TwoSampleTest(Values{10, 20}, Values{20, 10});
-  EXPECT_NEAR(result.statistic, 200.0 / 30, 1e-12);
-  EXPECT_EQ(result.degrees_of_freedom, 1);
-}
-
 TEST(ChiSquareTest, CriticalValueIsTheInverseOfTheTail) {
   EXPECT_NEAR(ChiSquareTail(ChiSquareCritical(9, 1e-3), 9), 1e-3, 1e-12);
   EXPECT_EQ(ChiSquareTail(3, 0), 1);
