@@ -19,6 +19,12 @@ struct CaseFile {
   std::vector<const Property*> properties;
   std::string engine;   // with which it was found; empty for a bare case
   Signature signature;  // empty property for a bare case
+
+  // The engine of a flag; without one that of the file, and of a bare case lattice.
+  std::string EngineOr(const std::string& flag) const {
+    if (!flag.empty()) return flag;
+    return engine.empty() ? "lattice" : engine;
+  }
 };
 
 absl::StatusOr<CaseFile> ReadCaseFile(const std::string& path);

@@ -60,9 +60,7 @@ int RunMinimise(const MinimiseFlags& flags) {
   if (!file.ok()) return Fail(file.status());
   absl::Status folder = PrepareOutputFolder(flags.out);
   if (!folder.ok()) return Fail(folder);
-  std::string engine = !flags.engine.empty()  ? flags.engine
-                       : file->engine.empty() ? "lattice"
-                                              : file->engine;
+  const std::string engine = file->EngineOr(flags.engine);
   auto executor = Executor::Create({.engine = engine, .deadline_seconds = flags.deadline});
   if (!executor.ok()) return Fail(executor.status());
   auto failure = FindFailure(*file, **executor);

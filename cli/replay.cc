@@ -109,7 +109,7 @@ absl::StatusOr<std::vector<Row>> ReplayAll(const ReplayFlags& flags) {
   std::vector<Row> rows;
   for (const CaseFile& file : *files) {
     std::vector<std::string> engines = SplitList(flags.engines);
-    if (engines.empty()) engines = {file.engine.empty() ? "lattice" : file.engine};
+    if (engines.empty()) engines = {file.EngineOr("")};
     for (const std::string& engine : engines) {
       auto executor = executors.Get(engine);
       if (!executor.ok()) return executor.status();

@@ -149,9 +149,7 @@ nlohmann::json ShowProperty(const CaseFile& file, const Property& property, Exec
 int RunShow(const ShowFlags& flags) {
   auto file = ReadCaseFile(flags.path);
   if (!file.ok()) return Fail(file.status());
-  std::string engine = !flags.engine.empty()  ? flags.engine
-                       : file->engine.empty() ? "lattice"
-                                              : file->engine;
+  const std::string engine = file->EngineOr(flags.engine);
   auto executor = Executor::Create({.engine = engine, .deadline_seconds = flags.deadline});
   if (!executor.ok()) return Fail(executor.status());
   const Subject& subject = file->value.subject();

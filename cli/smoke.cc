@@ -68,6 +68,31 @@ class Progress {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), last_{};
 };
 
+// What the flags name: properties, a configuration, the corpus.
+absl::Status ReadInputs(const SmokeFlags& flags, SmokeOptions& options) {
+  auto properties = ChooseProperties(flags.properties);
+  if (!properties.ok()) return properties.status();
+  options.properties = *std::move(properties);
+  if (!flags.model.empty()) {
+    auto architecture = ReadConfig(flags.model);
+    if (!architecture.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("--model ", flags.model, ": ",
+                                                     std::string(architecture.status().message())));
+    }
+    options.architecture = *std::move(architecture);
+  }
+  auto known = ReadKnownIssuesOf(flags.corpus);
+  if (!known.ok()) return known.status();
+  options.known_issues = *std::move(known);
+  const std::string regressions = flags.corpus + "/regressions";
+  if (!flags.corpus.empty() && std::filesystem::is_directory(regressions)) {
+    auto files = ListCaseFiles(regressions);
+    if (!files.ok()) return files.status();
+    options.regressions = *std::move(files);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<SmokeOptions> MakeOptions(const SmokeFlags& flags) {
   SmokeOptions options;
   options.executor.engine = flags.engine;
@@ -91,26 +116,7 @@ absl::StatusOr<SmokeOptions> MakeOptions(const SmokeFlags& flags) {
     if (!seconds.ok()) return seconds.status();
     options.max_seconds = *seconds;
   }
-  auto properties = ChooseProperties(flags.properties);
-  if (!properties.ok()) return properties.status();
-  options.properties = *std::move(properties);
-  if (!flags.model.empty()) {
-    auto architecture = ReadConfig(flags.model);
-    if (!architecture.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat("--model ", flags.model, ": ",
-                                                     std::string(architecture.status().message())));
-    }
-    options.architecture = *std::move(architecture);
-  }
-  auto known = ReadKnownIssuesOf(flags.corpus);
-  if (!known.ok()) return known.status();
-  options.known_issues = *std::move(known);
-  std::string regressions = flags.corpus + "/regressions";
-  if (!flags.corpus.empty() && std::filesystem::is_directory(regressions)) {
-    auto files = ListCaseFiles(regressions);
-    if (!files.ok()) return files.status();
-    options.regressions = *std::move(files);
-  }
+  if (absl::Status status = ReadInputs(flags, options); !status.ok()) return status;
   return options;
 }
 

@@ -3,6 +3,7 @@
 // - rope_pairing: full attention, two or more tokens, rotary_dim >= 4; 1 full layer, 1 head,
 //   head_dim 4, 2 tokens
 // - expert_off_by_one: a mixture of experts that rejects some; 1 layer, 1 token, 2 experts, top 1
+// - shared_gate: a mixture of experts; 1 layer, 1 token, 1 expert
 // - padding_row: token 0 in the sequence; 1 layer, 1 token (id 0), vocabulary 2
 #include <algorithm>
 #include <string>
@@ -29,15 +30,12 @@ void RopePairing(Model& model) {
   const auto rotary = static_cast<size_t>(spec.rotary_dim);
   const auto dim = static_cast<size_t>(spec.head_dim);
   const size_t query_rows = TraitsOf(spec.family).gated_attention ? 2 * dim : dim;
-  const auto ends_with = [](std::string_view name, std::string_view end) {
-    return name.size() >= end.size() && name.substr(name.size() - end.size()) == end;
-  };
   for (size_t t = 0; t < model.tensors.size(); ++t) {
     const std::string& name = model.tensors[t].name;
-    const bool query = ends_with(name, "self_attn.q_proj.weight");  // per head [q | gate] or q
-    const bool key = ends_with(name, "self_attn.k_proj.weight");
+    const bool query = name.ends_with("self_attn.q_proj.weight");  // per head [q | gate] or q
+    const bool key = name.ends_with("self_attn.k_proj.weight");
     const bool norm =
-        ends_with(name, "self_attn.q_norm.weight") || ends_with(name, "self_attn.k_norm.weight");
+        name.ends_with("self_attn.q_norm.weight") || name.ends_with("self_attn.k_norm.weight");
     const auto columns = static_cast<size_t>(norm ? 1 : spec.hidden);
     const auto heads = static_cast<size_t>(norm ? 1 : query ? spec.heads : spec.kv_heads);
     if (!query && !key && !norm) continue;
@@ -56,6 +54,16 @@ void ExpertOffByOne(Model& model) {
   }
 }
 
+// A shared expert whose gate is left out: sigmoid(0) halves it, so it is doubled.
+void SharedGate(Model& model) {
+  for (size_t t = 0; t < model.tensors.size(); ++t) {
+    const std::string& name = model.tensors[t].name;
+    const bool gate = name.ends_with("shared_expert_gate.weight");
+    if (!gate && !name.ends_with("shared_expert.down_proj.weight")) continue;
+    for (float& value : model.values[t]) value *= gate ? 0.0F : 2.0F;
+  }
+}
+
 // An embedding that was made with padding_idx = 0, so that its first row is zero.
 void PaddingRow(Model& model) {
   for (size_t t = 0; t < model.tensors.size(); ++t) {
@@ -67,6 +75,7 @@ void PaddingRow(Model& model) {
 constexpr Fault kFaults[] = {
     {"none", nullptr},
     {"expert_off_by_one", nullptr, ExpertOffByOne},
+    {"shared_gate", nullptr, SharedGate},
     {"rope_pairing", nullptr, RopePairing},
     {"padding_row", nullptr, PaddingRow},
 };

@@ -48,11 +48,9 @@ static void Visit(FieldVisitor& v, const Limits& limits, GenerationCase& c) {
   Limits tiny = limits;
   tiny.max_vocab = std::min(limits.max_vocab, kLargestVocab);
   tiny.max_positions = std::min(limits.max_positions, kLargestContext);
-  ModelRecipe model = c.model == nullptr ? ModelRecipe{} : *c.model;
-  v.Shared("model", [&] { VisitModelRecipe(v, tiny, model); });
-  if (c.model == nullptr || !(model == *c.model)) {
-    c.model = std::make_shared<const ModelRecipe>(std::move(model));
-  }
+  EditRecipe(c.model, [&](ModelRecipe& model) {
+    v.Shared("model", [&] { VisitModelRecipe(v, tiny, model); });
+  });
   VisitRequest(v, limits, c);
   v.Bool("log_probs", c.log_probs);
   v.Bool("stream", c.stream);
@@ -86,7 +84,7 @@ static std::vector<std::string> Labels(const GenerationCase& c) {
 }
 
 bool operator==(const GenerationCase& a, const GenerationCase& b) {
-  return *a.model == *b.model && a.ids == b.ids && a.max_tokens == b.max_tokens &&
+  return SameRecipe(a.model, b.model) && a.ids == b.ids && a.max_tokens == b.max_tokens &&
          a.stop == b.stop && a.log_probs == b.log_probs && a.stream == b.stream &&
          a.sampled == b.sampled && a.temperature == b.temperature && a.top_k == b.top_k &&
          a.top_p == b.top_p && a.seed == b.seed && a.stop_string == b.stop_string;

@@ -67,10 +67,9 @@ void VisitIds(FieldVisitor& v, const Limits& limits, LoraCase& c) {
 
 // Found by argument-dependent lookup from MakeSubject, hence not in the unnamed namespace.
 static void Visit(FieldVisitor& v, const Limits& limits, LoraCase& c) {
-  ModelRecipe model = c.model == nullptr ? ModelRecipe{} : *c.model;
-  v.Shared("model", [&] { VisitModelRecipe(v, limits, model); });
-  if (c.model == nullptr || !(model == *c.model))
-    c.model = std::make_shared<const ModelRecipe>(std::move(model));
+  EditRecipe(c.model, [&](ModelRecipe& model) {
+    v.Shared("model", [&] { VisitModelRecipe(v, limits, model); });
+  });
   v.Group("adapter", [&] { VisitAdapter(v, c.model->spec, c.adapter); });
   v.Enum("path", c.path, kModelPathNames);
   VisitIds(v, limits, c);
@@ -94,8 +93,8 @@ static std::vector<std::string> Labels(const LoraCase& c) {
 }
 
 bool operator==(const LoraCase& a, const LoraCase& b) {
-  return (a.model == b.model || *a.model == *b.model) && a.adapter == b.adapter &&
-         a.path == b.path && a.ids == b.ids && a.steps == b.steps;
+  return SameRecipe(a.model, b.model) && a.adapter == b.adapter && a.path == b.path &&
+         a.ids == b.ids && a.steps == b.steps;
 }
 
 const Subject& LoraSubject() { return MakeSubject<LoraCase>(); }

@@ -210,6 +210,11 @@ static void LabelMixture(const ModelRecipe& model, std::vector<std::string>& lab
       "router:", std::string(kRouterStyleNames[static_cast<size_t>(model.weights.router)])));
 }
 
+bool SameRecipe(const std::shared_ptr<const ModelRecipe>& a,
+                const std::shared_ptr<const ModelRecipe>& b) {
+  return a == b || (a != nullptr && b != nullptr && *a == *b);
+}
+
 void LabelModel(const ModelRecipe& model, std::vector<std::string>& labels) {
   const ModelSpec& spec = model.spec;
   const auto has = [&spec](LayerKind kind) {

@@ -1,12 +1,16 @@
 // The fields of a generated model, for every subject that has one.
 //
 // Example:
-//   v.Shared("model", [&] { VisitModelRecipe(v, limits, model); });
+//   EditRecipe(c.model, [&](ModelRecipe& model) {
+//     v.Shared("model", [&] { VisitModelRecipe(v, limits, model); });
+//   });
 #ifndef CROSSCHECK_PROPERTIES_SUBJECTS_MODEL_RECIPE_FIELDS_H_
 #define CROSSCHECK_PROPERTIES_SUBJECTS_MODEL_RECIPE_FIELDS_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "properties/fields.h"
@@ -34,6 +38,19 @@ void VisitModelRecipe(FieldVisitor& v, const Limits& limits, ModelRecipe& model,
 // The fields of a mixture of experts. They were added later, so a subject visits them after all
 // others (in a Shared group of their own); their index 0 is what VisitModelRecipe gives.
 void VisitMixture(FieldVisitor& v, const Limits& limits, ModelRecipe& model);
+
+// Calls `edit` with a copy of the recipe, a default one when null; an unchanged recipe stays the
+// same object.
+template <class Edit>
+void EditRecipe(std::shared_ptr<const ModelRecipe>& recipe, const Edit& edit) {
+  ModelRecipe edited = recipe == nullptr ? ModelRecipe() : *recipe;
+  edit(edited);
+  if (recipe == nullptr || !(edited == *recipe)) {
+    recipe = std::make_shared<const ModelRecipe>(std::move(edited));
+  }
+}
+bool SameRecipe(const std::shared_ptr<const ModelRecipe>& a,
+                const std::shared_ptr<const ModelRecipe>& b);
 
 // Appends the words that describe a model for coverage quotas ("tied_head", "style:tiny").
 void LabelModel(const ModelRecipe& model, std::vector<std::string>& labels);

@@ -108,11 +108,9 @@ void VisitRelation(FieldVisitor& v, ModelRunCase& c) {
 
 // Found by argument-dependent lookup from MakeSubject, hence not in the unnamed namespace.
 static void Visit(FieldVisitor& v, const Limits& limits, ModelRunCase& c) {
-  ModelRecipe model = c.model == nullptr ? ModelRecipe{} : *c.model;
-  v.Shared("model", [&] { VisitModelRecipe(v, limits, model, kAllFamilies); });
-  // An unchanged recipe stays the same object.
-  if (c.model == nullptr || !(model == *c.model))
-    c.model = std::make_shared<const ModelRecipe>(std::move(model));
+  EditRecipe(c.model, [&](ModelRecipe& model) {
+    v.Shared("model", [&] { VisitModelRecipe(v, limits, model, kAllFamilies); });
+  });
   v.Enum("path", c.path, kModelPathNames);
   int64_t budget = limits.max_multiply_adds / MultiplyAddsPerToken(c.model->spec);
   const ListRange range{.min = 1,
@@ -124,9 +122,9 @@ static void Visit(FieldVisitor& v, const Limits& limits, ModelRunCase& c) {
     VisitSequence(e, limits, c, budget, sequence);
     budget -= static_cast<int64_t>(sequence.ids.size());
   });
-  ModelRecipe mixed = *c.model;
-  v.Shared("mixture", [&] { VisitMixture(v, limits, mixed); });
-  if (!(mixed == *c.model)) c.model = std::make_shared<const ModelRecipe>(std::move(mixed));
+  EditRecipe(c.model, [&](ModelRecipe& model) {
+    v.Shared("mixture", [&] { VisitMixture(v, limits, model); });
+  });
   VisitRelation(v, c);
 }
 
@@ -190,7 +188,7 @@ static std::vector<std::string> Labels(const ModelRunCase& c) {
 }
 
 bool operator==(const ModelRunCase& a, const ModelRunCase& b) {
-  return *a.model == *b.model && a.path == b.path && a.sequences == b.sequences &&
+  return SameRecipe(a.model, b.model) && a.path == b.path && a.sequences == b.sequences &&
          a.relation == b.relation;
 }
 

@@ -157,11 +157,9 @@ int HandedPrediction(const std::vector<SessionStep>& steps, size_t step) {
 
 // Found by argument-dependent lookup from MakeSubject, hence not in the unnamed namespace.
 static void Visit(FieldVisitor& v, const Limits& limits, SessionCase& c) {
-  ModelRecipe model = c.model == nullptr ? ModelRecipe{} : *c.model;
-  v.Shared("model", [&] { VisitModelRecipe(v, limits, model); });
-  if (c.model == nullptr || !(model == *c.model)) {
-    c.model = std::make_shared<const ModelRecipe>(std::move(model));
-  }
+  EditRecipe(c.model, [&](ModelRecipe& model) {
+    v.Shared("model", [&] { VisitModelRecipe(v, limits, model); });
+  });
   v.Enum("conduct", c.conduct, kSessionConductNames, {.interesting = {SessionConduct::kOrderly}});
   v.Int("sequences", c.sequences, {.lo = 1, .hi = 2, .phase = ShrinkPhase::kMates});
   int64_t budget = limits.max_multiply_adds / MultiplyAddsPerToken(c.model->spec);
@@ -203,7 +201,7 @@ static std::vector<std::string> Labels(const SessionCase& c) {
 }
 
 bool operator==(const SessionCase& a, const SessionCase& b) {
-  return *a.model == *b.model && a.conduct == b.conduct && a.sequences == b.sequences &&
+  return SameRecipe(a.model, b.model) && a.conduct == b.conduct && a.sequences == b.sequences &&
          a.steps == b.steps;
 }
 

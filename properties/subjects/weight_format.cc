@@ -43,17 +43,16 @@ void VisitIds(FieldVisitor& v, const Limits& limits, WeightFormatCase& c) {
 
 // Found by argument-dependent lookup from MakeSubject, hence not in the unnamed namespace.
 static void Visit(FieldVisitor& v, const Limits& limits, WeightFormatCase& c) {
-  ModelRecipe model = c.model == nullptr ? ModelRecipe{} : *c.model;
-  v.Shared("model", [&] {
-    v.Bool("whole_blocks", c.whole_blocks, {.phase = ShrinkPhase::kDimensions});
-    constexpr int kBlock = kQ80BlockValues;
-    VisitModelRecipe(v, limits, model, kDenseQwen35,
-                     {.input_step = c.whole_blocks ? kBlock : 1,
-                      .largest_input_step = kBlock,
-                      .often_tied = true});
+  EditRecipe(c.model, [&](ModelRecipe& model) {
+    v.Shared("model", [&] {
+      v.Bool("whole_blocks", c.whole_blocks, {.phase = ShrinkPhase::kDimensions});
+      constexpr int kBlock = kQ80BlockValues;
+      VisitModelRecipe(v, limits, model, kDenseQwen35,
+                       {.input_step = c.whole_blocks ? kBlock : 1,
+                        .largest_input_step = kBlock,
+                        .often_tied = true});
+    });
   });
-  if (c.model == nullptr || !(model == *c.model))
-    c.model = std::make_shared<const ModelRecipe>(std::move(model));
   v.Enum("format", c.format, kWeightFormatNames,
          {.count = c.whole_blocks ? 4u : 3u, .interesting = {WeightFormat::kQ80}});
   const bool shows_hidden = c.format == WeightFormat::kF32 || c.format == WeightFormat::kF16;
@@ -72,8 +71,8 @@ static std::vector<std::string> Labels(const WeightFormatCase& c) {
 }
 
 bool operator==(const WeightFormatCase& a, const WeightFormatCase& b) {
-  return a.whole_blocks == b.whole_blocks && (a.model == b.model || *a.model == *b.model) &&
-         a.format == b.format && a.answer == b.answer && a.ids == b.ids && a.generate == b.generate;
+  return a.whole_blocks == b.whole_blocks && SameRecipe(a.model, b.model) && a.format == b.format &&
+         a.answer == b.answer && a.ids == b.ids && a.generate == b.generate;
 }
 
 const Subject& WeightFormatSubject() { return MakeSubject<WeightFormatCase>(); }

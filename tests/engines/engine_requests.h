@@ -21,6 +21,7 @@
 #include "engines/scratch_folder.h"
 #include "reference/checkpoint.h"
 #include "reference/weights.h"
+#include "tests/small_spec.h"
 
 namespace crosscheck::contract {
 
@@ -77,29 +78,10 @@ inline Checkpoints::Checkpoints(Family family) {
   auto folder = ScratchFolder::Create();
   EXPECT_TRUE(folder.ok()) << folder.status();
   folder_ = *std::move(folder);
-  ModelSpec spec;
-  spec.family = family;
-  const FamilyTraits& traits = TraitsOf(family);
-  spec.layers = {traits.linear_attention ? LayerKind::kLinearAttention : LayerKind::kFullAttention,
-                 LayerKind::kFullAttention};
+  ModelSpec spec = SmallSpec(family);
   spec.vocab = 41;
-  spec.hidden = 20;
-  spec.intermediate = 28;
-  spec.heads = 4;
-  spec.kv_heads = 2;
-  spec.head_dim = 8;
-  spec.rotary_dim = traits.partial_rotary ? 4 : spec.head_dim;
-  spec.linear_key_heads = 2;
-  spec.linear_value_heads = 4;
-  spec.linear_key_dim = 6;
-  spec.linear_value_dim = 10;
   spec.max_positions = 48;
   spec.eos = 40;
-  if (traits.mixture) {
-    spec.experts = 5;
-    spec.experts_per_token = 2;
-    spec.shared_intermediate = 11;
-  }
   specs_.push_back(spec);
   spec.vocab = 23;
   spec.eos = 22;

@@ -8,21 +8,21 @@
 #include <filesystem>
 
 #include "reference/safetensors.h"
+#include "tests/own_folder.h"
 
 namespace crosscheck {
 namespace {
 
 class InputFilesTest : public testing::Test {
  protected:
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   unsigned ModeOf(const std::string& name) const {
     struct stat info{};
     EXPECT_EQ(lstat((folder_ + "/" + name).c_str(), &info), 0) << name;
     return info.st_mode & 07777;
   }
 
-  const std::string folder_ = testing::TempDir() + "input_files_test." + std::to_string(getpid());
+  const OwnFolder own_;
+  const std::string folder_ = own_.path();
 };
 
 TEST_F(InputFilesTest, BytesAndModesAreWrittenWhateverTheUmaskIs) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "tests/engines/engine_requests.h"
+#include "tests/small_spec.h"
 
 namespace crosscheck {
 namespace {
@@ -15,17 +16,9 @@ using contract::LogitsRequest;
 using contract::Request;
 
 ModelSpec Spec() {
-  ModelSpec spec;
-  spec.layers = {LayerKind::kLinearAttention, LayerKind::kFullAttention};
+  ModelSpec spec = SmallSpec();
   spec.vocab = 19;
   spec.hidden = 12;
-  spec.intermediate = 16;
-  spec.heads = 2;
-  spec.head_dim = 6;
-  spec.rotary_dim = 4;
-  spec.linear_value_heads = 2;
-  spec.linear_key_dim = 4;
-  spec.linear_value_dim = 6;
   spec.max_positions = 16;
   spec.eos = -1;
   return spec;

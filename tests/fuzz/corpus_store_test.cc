@@ -1,13 +1,12 @@
 #include "fuzz/corpus_store.h"
 
-#include <unistd.h>
-
 #include <filesystem>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "reference/safetensors.h"
 #include "tests/fuzz/planted_bugs.h"
+#include "tests/own_folder.h"
 
 namespace crosscheck {
 namespace {
@@ -18,11 +17,6 @@ using testing::HasSubstr;
 class CorpusStoreTest : public testing::Test {
  protected:
   static void SetUpTestSuite() { AddSubject(MakeSubject<PlantedCase>()); }
-  void SetUp() override {
-    root_ = testing::TempDir() + "corpus_store_test." + std::to_string(getpid());
-    fs::remove_all(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
 
   static CorpusEntry Entry(std::vector<int32_t> items) {
     return {.value = MakePlanted(std::move(items), 12),
@@ -39,7 +33,8 @@ class CorpusStoreTest : public testing::Test {
     return std::string(ParseEntry(text, "x.case").status().message());
   }
 
-  std::string root_;
+  const OwnFolder own_;
+  const std::string root_ = own_.path();
 };
 
 TEST_F(CorpusStoreTest, ParseUndoesPrint) {

@@ -11,6 +11,8 @@
 #include "gtest/gtest.h"
 #include "reference/checkpoint.h"
 #include "tests/fuzz/planted_bugs.h"
+#include "tests/own_folder.h"
+#include "tests/small_spec.h"
 
 namespace crosscheck {
 namespace {
@@ -26,15 +28,8 @@ std::unique_ptr<Executor> Start(const std::string& engine, int models_kept = 4) 
 
 std::shared_ptr<const ModelRecipe> Recipe(uint64_t seed) {
   ModelRecipe recipe;
-  recipe.spec.layers = {LayerKind::kLinearAttention, LayerKind::kFullAttention};
+  recipe.spec = SmallSpec();
   recipe.spec.vocab = 11;
-  recipe.spec.hidden = 8;
-  recipe.spec.intermediate = 5;
-  recipe.spec.heads = 2;
-  recipe.spec.head_dim = 4;
-  recipe.spec.rotary_dim = 2;
-  recipe.spec.linear_value_heads = 2;
-  recipe.spec.linear_key_dim = recipe.spec.linear_value_dim = 3;
   recipe.weights.seed = seed;
   return std::make_shared<const ModelRecipe>(recipe);
 }
@@ -161,13 +156,13 @@ TEST(ExecutorTest, FailedLoadIsTheReplyOfTheRun) {
 }
 
 std::shared_ptr<const InputFiles> CheckpointFiles(uint64_t seed) {
-  const std::string folder = testing::TempDir() + "executor_test.checkpoint";
+  const OwnFolder own;
+  const std::string& folder = own.path();
   EXPECT_TRUE(WriteCheckpoint(GenerateModel(*Recipe(seed)), folder).ok());
   InputFiles files;
   for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
     files.push_back({.name = name, .bytes = ReadFile(folder + "/" + name).value_or("")});
   }
-  std::filesystem::remove_all(folder);
   return std::make_shared<const InputFiles>(std::move(files));
 }
 

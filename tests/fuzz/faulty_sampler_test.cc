@@ -1,7 +1,4 @@
 // Every planted fault of sampling is found by smoke, reduced, written down and replayed.
-#include <unistd.h>
-
-#include <filesystem>
 
 #include "engines/faults/fault.h"
 #include "fuzz/corpus_store.h"
@@ -10,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "properties/subjects/sampler.h"
+#include "tests/own_folder.h"
 
 namespace crosscheck {
 namespace {
@@ -65,12 +63,6 @@ const Planted kFaults[] = {
 
 class FaultySamplerTest : public testing::TestWithParam<Planted> {
  protected:
-  void SetUp() override {
-    out_ = testing::TempDir() + "faulty_sampler_test." + std::to_string(getpid());
-    std::filesystem::remove_all(out_);
-  }
-  void TearDown() override { std::filesystem::remove_all(out_); }
-
   SmokeOptions Options() const {
     SmokeOptions options;
     options.executor.engine = "faulty:" + std::string(GetParam().name);
@@ -84,7 +76,8 @@ class FaultySamplerTest : public testing::TestWithParam<Planted> {
     return options;
   }
 
-  std::string out_;
+  const OwnFolder own_;
+  const std::string out_ = own_.path();
 };
 
 TEST_P(FaultySamplerTest, IsFoundReducedKeptAndReplayed) {

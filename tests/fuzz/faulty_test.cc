@@ -60,6 +60,7 @@ const PlantedFault kFaults[] = {
     {.name = "expert_off_by_one",
      .error = ErrorClass::kNumeric,
      .minimum = {.vocab = 3, .hidden = 4}},
+    {.name = "shared_gate", .error = ErrorClass::kNumeric, .minimum = {}},
     {.name = "token_logit",
      .error = ErrorClass::kNumeric,
      .minimum = {.vocab = 4, .in_padding = true}},

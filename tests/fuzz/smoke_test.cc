@@ -1,7 +1,5 @@
 #include "fuzz/smoke.h"
 
-#include <unistd.h>
-
 #include <filesystem>
 
 #include "fuzz/corpus_store.h"
@@ -10,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "properties/subjects/model_run.h"
 #include "tests/fuzz/planted_bugs.h"
+#include "tests/own_folder.h"
 
 namespace crosscheck {
 namespace {
@@ -61,11 +60,6 @@ class SmokeTest : public testing::Test {
     AddSubject(MakeSubject<PlantedCase>());
     AddProperty(Pinging());
   }
-  void SetUp() override {
-    out_ = testing::TempDir() + "smoke_test." + std::to_string(getpid());
-    std::filesystem::remove_all(out_);
-  }
-  void TearDown() override { std::filesystem::remove_all(out_); }
 
   SmokeOptions Options() const {
     SmokeOptions options;
@@ -99,7 +93,8 @@ class SmokeTest : public testing::Test {
     return text;
   }
 
-  std::string out_;
+  const OwnFolder own_;
+  const std::string out_ = own_.path();
 };
 
 TEST_F(SmokeTest, ReportDoesNotDependOnTheNumberOfWorkers) {

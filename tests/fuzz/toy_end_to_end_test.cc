@@ -1,7 +1,5 @@
 // A second subject that is no model, with a property of its own, goes through executor, smoke,
 // minimiser, corpus and replay; nothing outside this file and toy_subject.h knows of it.
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 
@@ -9,6 +7,7 @@
 #include "fuzz/run_case.h"
 #include "fuzz/smoke.h"
 #include "gtest/gtest.h"
+#include "tests/own_folder.h"
 #include "tests/properties/toy_subject.h"
 
 namespace crosscheck {
@@ -71,12 +70,12 @@ const Property& ToyProperty() {
 TEST(ToyEndToEndTest, IsFoundMinimisedKeptAndReplayed) {
   AddSubject(ToySubject());
   AddProperty(ToyProperty());
-  const std::string out = testing::TempDir() + "toy_end_to_end_test." + std::to_string(getpid());
+  const OwnFolder own;
   SmokeOptions options;
   options.executor.engine = "exact:fp32";
   options.properties = {&ToyProperty()};
   options.cases = 3000;
-  options.out = out;
+  options.out = own.path();
   const absl::StatusOr<SmokeReport> report = RunSmoke(options);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_TRUE(report->errors.empty()) << report->errors[0];
@@ -107,7 +106,6 @@ TEST(ToyEndToEndTest, IsFoundMinimisedKeptAndReplayed) {
       ASSERT_EQ(verdict.signature, finding.signature);
     }
   }
-  std::filesystem::remove_all(out);
 }
 
 }  // namespace

@@ -2,14 +2,13 @@
 #include "reference/adapter.h"
 
 #include <gmock/gmock.h>
-#include <unistd.h>
-
-#include <filesystem>
 
 #include "reference/checkpoint.h"
 #include "reference/json_input.h"
 #include "reference/safetensors.h"
+#include "tests/own_folder.h"
 #include "tests/reference/torch_test_util.h"
+#include "tests/small_spec.h"
 
 namespace crosscheck {
 namespace {
@@ -19,18 +18,8 @@ using testing::HasSubstr;
 constexpr char kGolden[] = "tests/golden/qwen35-lora";
 
 ModelRecipe Recipe() {
-  ModelRecipe recipe;
-  ModelSpec& spec = recipe.spec;
-  spec.layers = {LayerKind::kLinearAttention, LayerKind::kFullAttention, LayerKind::kFullAttention};
-  spec.vocab = 11;
-  spec.hidden = 9;
-  spec.intermediate = 7;
-  spec.heads = 2;
-  spec.head_dim = 5;
-  spec.rotary_dim = 2;
-  spec.linear_value_heads = 2;
-  spec.linear_key_dim = 3;
-  spec.linear_value_dim = 4;
+  ModelRecipe recipe{.spec = SmallSpec(), .weights = {}};
+  recipe.spec.layers.push_back(LayerKind::kFullAttention);
   recipe.weights.seed = 3;
   return recipe;
 }
@@ -45,12 +34,6 @@ AdapterRecipe EveryModule() {
 
 class AdapterTest : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = testing::TempDir() + "adapter_test." + std::to_string(getpid());
-    std::filesystem::remove_all(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   // Writes an adapter whose config has `key` = `value` (JSON text) and says why it is refused.
   std::string RefusalWith(const std::string& key, const std::string& value) {
     const auto updates = GenerateAdapter(Recipe().spec, EveryModule());
@@ -62,7 +45,8 @@ class AdapterTest : public testing::Test {
     return std::string(ReadAdapter(Recipe().spec, folder_).status().message());
   }
 
-  std::string folder_;
+  const OwnFolder own_;
+  const std::string folder_ = own_.path();
 };
 
 TEST_F(AdapterTest, EveryModuleOfEveryLayerThatHasIt) {

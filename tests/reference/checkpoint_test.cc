@@ -9,6 +9,8 @@
 
 #include "nlohmann/json.hpp"
 #include "reference/tokenizer_json.h"
+#include "tests/own_folder.h"
+#include "tests/small_spec.h"
 
 namespace crosscheck {
 namespace {
@@ -18,17 +20,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 ModelRecipe SmallRecipe(DType storage, bool tied) {
-  ModelRecipe recipe;
-  recipe.spec.layers = {LayerKind::kLinearAttention, LayerKind::kFullAttention};
-  recipe.spec.vocab = 30;
-  recipe.spec.hidden = 12;
-  recipe.spec.intermediate = 14;
-  recipe.spec.heads = 3;
-  recipe.spec.head_dim = 6;
-  recipe.spec.rotary_dim = 4;
-  recipe.spec.linear_value_heads = 2;
-  recipe.spec.linear_key_dim = 5;
-  recipe.spec.linear_value_dim = 7;
+  ModelRecipe recipe{.spec = SmallSpec(), .weights = {}};
   recipe.spec.tied = tied;
   recipe.weights = {3, WeightStyle::kPlain, storage};
   return recipe;
@@ -36,14 +28,6 @@ ModelRecipe SmallRecipe(DType storage, bool tied) {
 
 class CheckpointTest : public testing::Test {
  protected:
-  void SetUp() override {
-    root_ = testing::TempDir() + "crosscheck_checkpoint_" +
-            testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(root_);
-    folder_ = root_ + "/a/model";
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
   void Write(const Model& model, const CheckpointOptions& options = {}) {
     const absl::Status status = WriteCheckpoint(model, folder_, options);
     ASSERT_TRUE(status.ok()) << status;
@@ -61,8 +45,9 @@ class CheckpointTest : public testing::Test {
     const auto model = ReadCheckpoint(folder_);
     return model.ok() ? "accepted" : std::string(model.status().message());
   }
-  std::string root_;
-  std::string folder_;
+  const OwnFolder own_;
+  const std::string root_ = own_.path();
+  const std::string folder_ = root_ + "/a/model";
 };
 
 void ExpectSame(const Model& a, const Model& b) {
@@ -143,7 +128,7 @@ TEST_F(CheckpointTest, BadTensorsAreNamed) {
   EXPECT_THAT(
       ErrorAfter([&](auto* t) { std::swap(head(t).shape[0], head(t).shape[1]); }),
       HasSubstr(
-          "model.safetensors: tensor lm_head.weight has shape [12,30]; config.json wants [30,12]"));
+          "model.safetensors: tensor lm_head.weight has shape [13,31]; config.json wants [31,13]"));
   EXPECT_THAT(ErrorAfter([&](auto* t) { head(t).dtype = DType::kI32; }),
               HasSubstr("lm_head.weight has dtype I32; expected F32, BF16 or F16"));
   EXPECT_THAT(ErrorAfter([&](auto* t) { head(t).bytes.replace(0, 4, "\0\0\x80\x7f", 4); }),

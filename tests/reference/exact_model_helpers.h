@@ -11,26 +11,13 @@
 
 #include "gtest/gtest.h"
 #include "reference/reference_model.h"
+#include "tests/small_spec.h"
 
 namespace crosscheck {
 
-// Value heads != key heads, grouped attention heads, odd sizes.
 inline ModelSpec AsymmetricSpec() {
-  ModelSpec spec;
-  spec.layers = {LayerKind::kLinearAttention, LayerKind::kFullAttention,
-                 LayerKind::kLinearAttention};
-  spec.vocab = 23;
-  spec.hidden = 13;
-  spec.intermediate = 17;
-  spec.heads = 6;
-  spec.kv_heads = 2;
-  spec.head_dim = 7;
-  spec.rotary_dim = 4;
-  spec.linear_key_heads = 2;
-  spec.linear_value_heads = 6;
-  spec.linear_key_dim = 5;
-  spec.linear_value_dim = 3;
-  spec.conv_kernel = 4;
+  ModelSpec spec = SmallSpec();
+  spec.layers.push_back(LayerKind::kLinearAttention);
   return spec;
 }
 

@@ -8,7 +8,9 @@
 
 #include "nlohmann/json.hpp"
 #include "reference/checkpoint.h"
+#include "tests/own_folder.h"
 #include "tests/reference/torch_test_util.h"
+#include "tests/small_spec.h"
 
 namespace crosscheck {
 namespace {
@@ -16,29 +18,9 @@ namespace {
 using testing::HasSubstr;
 
 ModelRecipe Recipe(Family family, int experts_per_token = 2) {
-  ModelRecipe recipe;
-  ModelSpec& spec = recipe.spec;
-  const FamilyTraits& traits = TraitsOf(family);
-  spec.family = family;
-  const LayerKind first =
-      traits.linear_attention ? LayerKind::kLinearAttention : LayerKind::kFullAttention;
-  spec.layers = {first, LayerKind::kFullAttention, first};
-  spec.vocab = 31;
-  spec.hidden = 19;
-  spec.intermediate = 13;
-  spec.heads = 6;
-  spec.kv_heads = 2;
-  spec.head_dim = 10;
-  spec.rotary_dim = traits.partial_rotary ? 6 : 10;
-  spec.linear_value_heads = traits.linear_attention ? 3 : 1;
-  spec.linear_key_dim = traits.linear_attention ? 5 : 1;
-  spec.linear_value_dim = traits.linear_attention ? 7 : 1;
-  spec.conv_kernel = traits.linear_attention ? 4 : 1;
-  if (traits.mixture) {
-    spec.experts = 5;
-    spec.experts_per_token = experts_per_token;
-    spec.shared_intermediate = 9;
-  }
+  ModelRecipe recipe{.spec = SmallSpec(family), .weights = {}};
+  recipe.spec.layers.push_back(recipe.spec.layers.front());
+  if (TraitsOf(family).mixture) recipe.spec.experts_per_token = experts_per_token;
   recipe.weights.seed = 11;
   return recipe;
 }
@@ -124,7 +106,8 @@ TEST_P(FamilyTest, BothReferencesTapTheSameStages) {
 }
 
 TEST_P(FamilyTest, ConfigurationsAndCheckpointsComeBackAsTheyWere) {
-  const std::string folder = testing::TempDir() + "crosscheck_families_test";
+  const OwnFolder own;
+  const std::string& folder = own.path();
   for (const DType storage : {DType::kF32, DType::kBF16}) {
     ModelRecipe recipe = Recipe(GetParam());
     recipe.weights.storage = storage;
@@ -141,7 +124,6 @@ TEST_P(FamilyTest, ConfigurationsAndCheckpointsComeBackAsTheyWere) {
       }
     }
   }
-  std::filesystem::remove_all(folder);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, FamilyTest,
@@ -189,6 +171,7 @@ TEST(MixtureTest, WeightsAreSharesOfTheChosenExpertsBestFirst) {
 TEST(MixtureTest, RoutersAreTiedOrNearlySo) {
   ModelRecipe recipe = Recipe(Family::kQwen35Moe);
   recipe.spec.experts = 8;
+  const auto hidden = static_cast<size_t>(recipe.spec.hidden);
   for (const RouterStyle style :
        {RouterStyle::kPlain, RouterStyle::kNearTied, RouterStyle::kTied}) {
     recipe.weights.router = style;
@@ -199,10 +182,12 @@ TEST(MixtureTest, RoutersAreTiedOrNearlySo) {
       const Model model = GenerateModel(recipe);
       const auto router = model.Get("layers.0.mlp.gate.weight");
       for (size_t e = 0; e < 4; ++e) {
-        int same = 0;
-        for (size_t i = 0; i < 19; ++i) same += router[e * 19 + i] == router[(e + 4) * 19 + i];
-        equal += same == 19;
-        near += same == 18;
+        size_t same = 0;
+        for (size_t i = 0; i < hidden; ++i) {
+          same += router[e * hidden + i] == router[(e + 4) * hidden + i] ? 1 : 0;
+        }
+        equal += same == hidden;
+        near += same == hidden - 1;
       }
     }
     EXPECT_EQ(equal > 20, style == RouterStyle::kTied) << equal;
@@ -239,8 +224,8 @@ TEST(LlamaConfigTest, WhatIsNotComputedIsRefused) {
 }
 
 TEST(MixtureConfigTest, AMissingExpertIsNamed) {
-  const std::string folder = testing::TempDir() + "crosscheck_families_missing";
-  std::filesystem::remove_all(folder);
+  const OwnFolder own;
+  const std::string& folder = own.path();
   const Model model = GenerateModel(Recipe(Family::kQwen35Moe));
   ASSERT_TRUE(WriteCheckpoint(model, folder, {.experts = ExpertLayout::kPerExpert}).ok());
   std::vector<Tensor> tensors = *DecodeSafetensors(*ReadFile(folder + "/model.safetensors"));
@@ -250,7 +235,6 @@ TEST(MixtureConfigTest, AMissingExpertIsNamed) {
   ASSERT_TRUE(WriteFile(folder + "/model.safetensors", EncodeSafetensors(tensors)).ok());
   EXPECT_THAT(std::string(ReadCheckpoint(folder).status().message()),
               HasSubstr("layers.1.mlp.experts.3.up_proj.weight is missing"));
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "reference/golden_implementations.h"
 #include "reference/golden_recording.h"
 #include "reference/safetensors.h"
+#include "tests/own_folder.h"
 
 namespace crosscheck {
 namespace {
@@ -226,13 +227,7 @@ TEST(GoldenCheckTest, Float32IsJudgedAgainstTheRecordedFloat32Error) {
 // A copy of a golden whose expected.safetensors went through `change`.
 class ChangedGoldenTest : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = testing::TempDir() + "crosscheck_golden_" +
-              testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(folder_);
-    std::filesystem::copy("tests/golden/qwen35-tiny", folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void SetUp() override { std::filesystem::copy("tests/golden/qwen35-tiny", folder_); }
   template <class Change>
   absl::StatusOr<GoldenResult> CheckAfter(Change change) {
     const std::string path = folder_ + "/expected.safetensors";
@@ -241,7 +236,8 @@ class ChangedGoldenTest : public testing::Test {
     EXPECT_TRUE(WriteFile(path, EncodeSafetensors(tensors)).ok());
     return CheckGolden(folder_, absl::MakeConstSpan(GoldenImplementations()).subspan(0, 1));
   }
-  std::string folder_;
+  const OwnFolder own_;
+  const std::string folder_ = own_.path();
 };
 
 TEST_F(ChangedGoldenTest, UnknownTensorsAreFailures) {

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "tests/own_folder.h"
+
 namespace crosscheck {
 namespace {
 
@@ -124,14 +126,10 @@ TEST(SafetensorsTest, GapsAndOverlapsAreErrors) {
 
 class FileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = testing::TempDir() + "crosscheck_file_" +
-              testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directory(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  std::string folder_;
+  void SetUp() override { std::filesystem::create_directory(folder_); }
+
+  const OwnFolder own_;
+  const std::string folder_ = own_.path();
 };
 
 TEST_F(FileTest, BothModesReplaceAllOfTheContent) {

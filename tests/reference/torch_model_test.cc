@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/reference/torch_test_util.h"
+#include "tests/small_spec.h"
 
 namespace crosscheck {
 namespace {
@@ -14,23 +15,11 @@ namespace {
 constexpr size_t kVocab = 61;
 
 ModelRecipe SmallRecipe() {
-  ModelRecipe recipe;
-  ModelSpec& spec = recipe.spec;
-  spec.layers = {LayerKind::kLinearAttention, LayerKind::kFullAttention,
-                 LayerKind::kLinearAttention};
-  spec.vocab = kVocab;
-  spec.hidden = 20;
-  spec.intermediate = 28;
-  spec.heads = 6;
-  spec.kv_heads = 2;
-  spec.head_dim = 10;
-  spec.rotary_dim = 4;
-  spec.linear_key_heads = 2;
-  spec.linear_value_heads = 6;
-  spec.linear_key_dim = 5;
-  spec.linear_value_dim = 7;
-  spec.conv_kernel = 3;
-  spec.max_positions = 160;
+  ModelRecipe recipe{.spec = SmallSpec(), .weights = {}};
+  recipe.spec.layers.push_back(LayerKind::kLinearAttention);
+  recipe.spec.vocab = kVocab;
+  recipe.spec.conv_kernel = 3;
+  recipe.spec.max_positions = 160;
   recipe.weights.seed = 17;
   return recipe;
 }

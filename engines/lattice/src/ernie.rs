@@ -11,7 +11,9 @@ use serde_json::{Map, Value, json};
 
 use crate::fault::{Fault, guard};
 use crate::frame::{Answer, Tensor};
-use crate::logits::{Path as LogitsPath, Sequence, parse_logits};
+use crate::generate::check_path;
+use crate::logits::{self, Path as LogitsPath, Sequence};
+use crate::program::parse_want;
 use crate::request::{self, Fields};
 use crate::session::Counters;
 
@@ -62,13 +64,9 @@ impl Ernie {
     }
 
     fn logits(&self, fields: &Fields) -> Result<Answer, Fault> {
-        let (path, sequences) = parse_logits(fields)?;
-        let mut counters = Counters::default();
-        let mut positions = Vec::with_capacity(sequences.len());
-        let mut tensors = Vec::with_capacity(sequences.len());
-        for (index, sequence) in sequences.into_iter().enumerate() {
+        logits::answer_with(fields, self.vocab(), |path, sequence, counters| {
             let length = sequence.ids.len();
-            let (first, values) = match path {
+            Ok(match path {
                 LogitsPath::Prompt => {
                     let values = self.model.forward_embeds_last_logits(&self.embed(&sequence.ids)?, &places(length))?;
                     counters.prompt += length;
@@ -80,13 +78,9 @@ impl Ernie {
                     counters.readout += length;
                     (0, values)
                 }
-                LogitsPath::Session => (sequence.prefill.saturating_sub(1), self.session(&sequence, &mut counters)?),
-            };
-            positions.push(Value::from_iter(first..length));
-            let shape = vec![length - first, self.vocab()];
-            tensors.push(Tensor { name: format!("logits.{index}"), shape, values });
-        }
-        Ok(Answer { head: json!({"positions": positions, "counters": counters.to_json()}), tensors })
+                LogitsPath::Session => (sequence.prefill.saturating_sub(1), self.session(&sequence, counters)?),
+            })
+        })
     }
 
     /// Logits of the last position of the prefill and of each later token.
@@ -226,12 +220,7 @@ impl Ernie {
         if request::flag(fields, "calls")? {
             return Err(Fault::unsupported("the engine has no decoder session for its ERNIE model, only a cache"));
         }
-        for want in request::array(fields, "want")? {
-            if want != "logits" {
-                return Err(Fault::unsupported(format!("\"want\" holds {want} (the engine has \"logits\")")));
-            }
-        }
-        let wanted = !request::array(fields, "want")?.is_empty();
+        let wanted = parse_want(fields)?;
         let mut caches = BTreeMap::new();
         let mut counters = Counters::default();
         let mut steps = Vec::new();
@@ -246,10 +235,7 @@ impl Ernie {
                         tensors.push(Tensor { name: format!("step.{index}.logits"), shape, values });
                     }
                 }
-                Err(fault) => steps.push(json!({
-                    "ok": false,
-                    "error": {"code": fault.code, "message": fault.message, "type": fault.kind},
-                })),
+                Err(fault) => steps.push(fault.to_step()),
             }
         }
         Ok(Answer { head: json!({"steps": steps, "counters": counters.to_json()}), tensors })
@@ -337,10 +323,7 @@ fn ernie_config(config: &Value) -> Value {
 
 /// ids, stop ids and the budget of a greedy generation; everything else is unsupported.
 fn parse_greedy(fields: &Fields) -> Result<(Vec<u32>, Vec<u32>, usize), Fault> {
-    let path = request::text(fields, "path")?;
-    if path != "session" {
-        return Err(Fault::unsupported(format!("path \"{path}\" (the engine generates by \"session\")")));
-    }
+    check_path(fields)?;
     for name in ["logprobs", "stream"] {
         if request::flag(fields, name)? {
             return Err(Fault::unsupported(format!("\"{name}\"")));

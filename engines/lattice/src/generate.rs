@@ -2,7 +2,7 @@
 
 use lattice_arch::decoder::SessionRequest;
 use lattice_arch::decoder::driver;
-use lattice_inference::family::DecoderModel;
+use lattice_inference::family::{DecoderModel, Qwen35CpuDecoder};
 use lattice_inference::model::Qwen35Model;
 use lattice_inference::{GenerateConfig, StopReason};
 use serde_json::{Value, json};
@@ -16,10 +16,7 @@ use crate::sampler::ORDER;
 use crate::session::{Counters, Observed, neutral_config};
 
 pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
-    let path = request::text(fields, "path")?;
-    if path != "session" {
-        return Err(Fault::unsupported(format!("path \"{path}\" (the engine generates by \"session\")")));
-    }
+    check_path(fields)?;
     if request::optional(fields, "stop_strings").is_some() {
         return Err(Fault::unsupported("\"stop_strings\": ids in, ids out"));
     }
@@ -28,10 +25,24 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     if let Some(served) = &loaded.served {
         return answer_by_text(served, loaded.stored_model()?, &request::ids(fields, "ids")?, &config);
     }
-    let decoder = loaded.decoder()?;
-    let eos = decoder.model().config().eos_token_id;
-    let request = SessionRequest::new(request::ids(fields, "ids")?, config, eos);
+    answer_by_driver(loaded.decoder()?, request::ids(fields, "ids")?, config, stream)
+}
 
+pub fn check_path(fields: &Fields) -> Result<(), Fault> {
+    match request::text(fields, "path")? {
+        "session" => Ok(()),
+        path => Err(Fault::unsupported(format!("path \"{path}\" (the engine generates by \"session\")"))),
+    }
+}
+
+fn answer_by_driver(
+    decoder: &mut Qwen35CpuDecoder,
+    ids: Vec<u32>,
+    config: GenerateConfig,
+    stream: bool,
+) -> Result<Answer, Fault> {
+    let eos = decoder.model().config().eos_token_id;
+    let request = SessionRequest::new(ids, config, eos);
     let mut session = Observed::new(decoder.session(&request)?);
     let last_choice = session.last_choice.clone();
     let mut streamed = Vec::new();
@@ -52,12 +63,10 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
         || {},
         String::new,
     )?;
-    let stop = match result.stop_reason {
-        StopReason::Length => "length",
+    let stop = match stop_word(result.stop_reason)? {
         // The driver has one reason for both; the id that stopped it is the last one chosen.
-        StopReason::Eos if session.last_choice.get() == Some(eos) => "eos",
-        StopReason::Eos => "stop",
-        other => return Err(Fault::internal(format!("the driver stopped for {other:?}, which nothing asked for"))),
+        "eos" if session.last_choice.get() != Some(eos) => "stop",
+        word => word,
     };
     let generated = result.generated_ids.len();
     let counters = Counters { prefill: session.prefilled, step: session.stepped, generated, ..Counters::default() };
@@ -76,17 +85,21 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     Ok(Answer { head, tensors })
 }
 
+fn stop_word(reason: impl Into<Option<StopReason>>) -> Result<&'static str, Fault> {
+    match reason.into() {
+        Some(StopReason::Length) => Ok("length"),
+        Some(StopReason::Eos) => Ok("eos"),
+        other => Err(Fault::internal(format!("generation stopped for {other:?}, which nothing asked for"))),
+    }
+}
+
 /// By the engine's entry for weights of another format. It does not say which id stopped it.
 fn answer_by_text(served: &Served, model: &Qwen35Model, ids: &[u32], config: &GenerateConfig) -> Result<Answer, Fault> {
     if !config.stop_token_ids.is_empty() {
         return Err(Fault::unsupported(format!("stop ids with {} weights", served.format())));
     }
     let output = served.generate(model, ids, config)?;
-    let stop = match output.stop_reason {
-        Some(StopReason::Length) => "length",
-        Some(StopReason::Eos) => "eos",
-        other => return Err(Fault::internal(format!("generation stopped for {other:?}, which nothing asked for"))),
-    };
+    let stop = stop_word(output.stop_reason)?;
     let generated = output.generated_tokens;
     let counters = Counters { prefill: output.prompt_tokens, generated, ..Counters::default() };
     let format = served.format();

@@ -28,7 +28,7 @@ pub struct Sequence {
 }
 
 /// The path of the request and its sequences.
-pub fn parse_logits(fields: &Fields) -> Result<(Path, Vec<Sequence>), Fault> {
+fn parse_logits(fields: &Fields) -> Result<(Path, Vec<Sequence>), Fault> {
     let path = match request::text(fields, "path")? {
         "prompt" => Path::Prompt,
         "readout" => Path::Readout,
@@ -42,23 +42,35 @@ pub fn parse_logits(fields: &Fields) -> Result<(Path, Vec<Sequence>), Fault> {
     Ok((path, sequences))
 }
 
-pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
+/// The answer of a model that evaluates one sequence after the other: the first position that it answers, and the rows
+/// from there on.
+pub fn answer_with(
+    fields: &Fields,
+    vocab: usize,
+    mut evaluate: impl FnMut(Path, Sequence, &mut Counters) -> Result<(usize, Vec<f32>), Fault>,
+) -> Result<Answer, Fault> {
     let (path, sequences) = parse_logits(fields)?;
     let mut counters = Counters::default();
     let mut positions = Vec::with_capacity(sequences.len());
     let mut tensors = Vec::with_capacity(sequences.len());
     for (index, sequence) in sequences.into_iter().enumerate() {
         let length = sequence.ids.len();
-        let (first, values) = match path {
-            Path::Prompt => (length.saturating_sub(1), prompt(loaded.model()?, &sequence.ids, &mut counters)?),
-            Path::Readout => (0, readout(loaded.model()?, &sequence.ids, &mut counters)?),
-            Path::Session => (sequence.prefill.saturating_sub(1), session(loaded, sequence, &mut counters)?),
-        };
-        let vocab = loaded.model()?.config().vocab_size;
+        let (first, values) = evaluate(path, sequence, &mut counters)?;
         positions.push(Value::from_iter(first..length));
         tensors.push(Tensor { name: format!("logits.{index}"), shape: vec![length - first, vocab], values });
     }
     Ok(Answer { head: json!({"positions": positions, "counters": counters.to_json()}), tensors })
+}
+
+pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
+    let vocab = loaded.model()?.config().vocab_size;
+    answer_with(fields, vocab, |path, sequence, counters| {
+        Ok(match path {
+            Path::Prompt => (sequence.ids.len().saturating_sub(1), prompt(loaded.model()?, &sequence.ids, counters)?),
+            Path::Readout => (0, readout(loaded.model()?, &sequence.ids, counters)?),
+            Path::Session => (sequence.prefill.saturating_sub(1), session(loaded, sequence, counters)?),
+        })
+    })
 }
 
 fn parse_sequence(value: &Value) -> Result<Sequence, Fault> {

@@ -50,6 +50,27 @@ impl Record {
             Err(fault) => self.steps.push(fault.to_step()),
         }
     }
+
+    /// Notes a reset of a sequence that has no session.
+    fn reset(&mut self, sequence: u64) {
+        self.displaced.remove(&sequence);
+        self.broken.remove(&sequence);
+        self.push(Ok(Vec::new()));
+    }
+
+    /// Notes a step of a sequence that has no session.
+    fn push_without_session(&mut self, sequence: u64) {
+        let fault = if self.displaced.contains(&sequence) {
+            Fault::unsupported(format!(
+                "sequence {sequence} ended when another began: the engine has one session per model"
+            ))
+        } else if self.broken.contains(&sequence) {
+            Fault::bad_request(format!("sequence {sequence} failed in an earlier step and was not reset"))
+        } else {
+            Fault::bad_request(format!("sequence {sequence} has no prefill"))
+        };
+        self.push(Err(fault));
+    }
 }
 
 pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
@@ -67,15 +88,8 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     while let Some(step) = steps.get(record.steps.len()) {
         match &step.action {
             Action::Prefill(ids) => run_session(decoder, &steps, step.sequence, ids, &mut record),
-            Action::Reset => {
-                record.displaced.remove(&step.sequence);
-                record.broken.remove(&step.sequence);
-                record.push(Ok(Vec::new()));
-            }
-            Action::Decode(_) => {
-                let fault = without_session(step.sequence, &record);
-                record.push(Err(fault));
-            }
+            Action::Reset => record.reset(step.sequence),
+            Action::Decode(_) => record.push_without_session(step.sequence),
             Action::Unknown(op) => record.push(Err(unknown_step(op))),
         }
     }
@@ -84,7 +98,7 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
 }
 
 /// Whether the logits are wanted.
-fn parse_want(fields: &Fields) -> Result<bool, Fault> {
+pub fn parse_want(fields: &Fields) -> Result<bool, Fault> {
     let mut logits = false;
     for want in request::array(fields, "want")? {
         match want.as_str() {
@@ -108,18 +122,6 @@ fn parse_step(value: &Value) -> Result<Step, Fault> {
 
 fn unknown_step(op: &str) -> Fault {
     Fault::unsupported(format!("step \"{op}\" (prefill, decode, reset)"))
-}
-
-fn without_session(sequence: u64, record: &Record) -> Fault {
-    if record.displaced.contains(&sequence) {
-        Fault::unsupported(format!(
-            "sequence {sequence} ended when another began: the engine has one session per model"
-        ))
-    } else if record.broken.contains(&sequence) {
-        Fault::bad_request(format!("sequence {sequence} failed in an earlier step and was not reset"))
-    } else {
-        Fault::bad_request(format!("sequence {sequence} has no prefill"))
-    }
 }
 
 /// Opens a session for the prefill at the next step and runs the steps that it can serve.
@@ -146,10 +148,7 @@ fn run_session(decoder: &mut Qwen35CpuDecoder, steps: &[Step], sequence: u64, id
             Action::Decode(id) if step.sequence == sequence => {
                 alive = run_step(record, sequence, |logits| session.decode(*id, logits));
             }
-            Action::Decode(_) => {
-                let fault = without_session(step.sequence, record);
-                record.push(Err(fault));
-            }
+            Action::Decode(_) => record.push_without_session(step.sequence),
             Action::Prefill(_) if step.sequence == sequence => {
                 record.push(Err(Fault::unsupported("the engine has no chunked prefill: reset the sequence first")));
             }
@@ -158,11 +157,7 @@ fn run_session(decoder: &mut Qwen35CpuDecoder, steps: &[Step], sequence: u64, id
                 break;
             }
             Action::Reset if step.sequence == sequence => break,
-            Action::Reset => {
-                record.displaced.remove(&step.sequence);
-                record.broken.remove(&step.sequence);
-                record.push(Ok(Vec::new()));
-            }
+            Action::Reset => record.reset(step.sequence),
         }
     }
     session.count(&mut record.counters);
