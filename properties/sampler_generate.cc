@@ -25,6 +25,12 @@ size_t FirstRun(int block) {
   return first;
 }
 
+Message RequestOf(const SamplerCase& c, uint64_t seed) {
+  const SampledGeneration& generation = c.generations[0];
+  return GenerateMessage(generation.prompt, generation.tokens, NarrowParameters(c.parameters),
+                         seed);
+}
+
 // Prompts and produced tokens as sequences: one prefill of the prompt, then steps, as generation
 // does.
 ModelRunCase ForcedRun(const SamplerCase& c, int block, Observations& observations) {
@@ -119,9 +125,8 @@ std::vector<Run> PlanGenerations(const Case& erased, int blocks) {
     for (int i = 0; i < GenerationsOf(block); ++i, ++index) {
       // Later ones differ in the seed alone and are written when they are looked at.
       if (index == 0) {
-        plan.push_back({.role = Role::kEngine,
-                        .model = model,
-                        .request = GenerateMessage(c, SeedAt(c, index))});
+        plan.push_back(
+            {.role = Role::kEngine, .model = model, .request = RequestOf(c, SeedAt(c, index))});
         continue;
       }
       plan.push_back({.role = Role::kEngine,
@@ -129,10 +134,7 @@ std::vector<Run> PlanGenerations(const Case& erased, int blocks) {
                       .request = {},
                       .derive = [erased, index](Observations&) {
                         const auto& own = erased.As<SamplerCase>();
-                        const SampledGeneration& generation = own.generations[0];
-                        return GenerateMessage(generation.prompt, generation.tokens,
-                                               NarrowParameters(own.parameters),
-                                               SeedAt(own, index));
+                        return RequestOf(own, SeedAt(own, index));
                       }});
     }
     plan.push_back({.role = Role::kEngine,
