@@ -8,6 +8,7 @@
 #include <memory>
 #include <thread>
 
+#include "absl/strings/str_replace.h"
 #include "cli/verb.h"
 #include "fmt/format.h"
 #include "properties/sensitivity.h"
@@ -53,7 +54,7 @@ int RunSensitivity(const CalibrateFlags& flags) {
   SensitivityOptions options;
   options.cases_per_bucket = flags.sensitivity_cases;
   options.threads = flags.jobs;
-  options.provenance = SplitList(VersionText());
+  options.provenance = {absl::StrReplaceAll(VersionText(), {{"\n", ", "}})};
   options.progress = PrintProgress;
   auto curve = MeasureSensitivity(options);
   if (!curve.ok()) return Fail(curve.status());
@@ -69,7 +70,7 @@ int RunCalibrate(const CalibrateFlags& flags) {
   options.cases_per_bucket = flags.cases;
   options.torch_cases_per_bucket = flags.torch_cases;
   options.threads = flags.jobs;
-  options.provenance = SplitList(VersionText());
+  options.provenance = {absl::StrReplaceAll(VersionText(), {{"\n", ", "}})};
   options.progress = PrintProgress;
   options.limits.families = FamilyBits(flags.families);
   auto table = Calibrate(options);

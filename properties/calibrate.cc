@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "properties/bucket_draws.h"
 #include "properties/judges/router.h"
 #include "properties/judges/tolerance.h"
@@ -185,9 +186,7 @@ ErrorBoundTable MergeFamilies(const ErrorBoundTable& kept, const ErrorBoundTable
     absl::StrAppend(&names, names.empty() ? "" : ", ",
                     std::string(kFamilyNames[static_cast<size_t>(family)]));
   }
-  for (const std::string& line : measured.provenance) {
-    merged.provenance.push_back(absl::StrCat(names, ": ", line));
-  }
+  merged.provenance.push_back(absl::StrCat(names, ": ", absl::StrJoin(measured.provenance, "; ")));
   for (const auto& [key, bounds] : kept.buckets()) {
     if (!families.contains(key.family)) merged.Set(key, bounds);
   }
