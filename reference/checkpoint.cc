@@ -195,6 +195,11 @@ absl::Status CheckShardName(const json& name) {
   return absl::OkStatus();
 }
 
+// A reader that opens the files it needs never opens that of such a tensor.
+bool IsOfNoModel(absl::string_view tensor) {
+  return !absl::StartsWith(tensor, "model.") && !absl::StartsWith(tensor, "lm_head.");
+}
+
 // The files of an index, each once.
 absl::StatusOr<std::set<std::string>> ShardNames(const std::string& path) {
   absl::StatusOr<json> index = ReadJsonFile(path);
@@ -208,9 +213,10 @@ absl::StatusOr<std::set<std::string>> ShardNames(const std::string& path) {
   for (const auto& [tensor, file] : map->items()) {
     const absl::Status status = CheckShardName(file);
     if (!status.ok()) {
-      return AtFile(path, {status.code(), absl::StrCat("weight_map of ", tensor, " holds ",
-                                                       file.dump().substr(0, 60), "; expected ",
-                                                       std::string(status.message()))});
+      return AtFile(path,
+                    {IsOfNoModel(tensor) ? absl::StatusCode::kInvalidArgument : status.code(),
+                     absl::StrCat("weight_map of ", tensor, " holds ", file.dump().substr(0, 60),
+                                  "; expected ", std::string(status.message()))});
     }
     names.insert(file.get<std::string>());
   }

@@ -170,6 +170,19 @@ TEST_F(CheckpointTest, BadIndexesAreNamed) {
               HasSubstr("is missing"));
 }
 
+// No reader follows such a path for a tensor of the model; others are never looked up by some.
+TEST_F(CheckpointTest, PathOutsideTheFolderIsWorseForATensorOfTheModel) {
+  Write(GenerateModel(SmallRecipe(DType::kF32, false)), {2});
+  const auto code = [&](const std::string& tensor) {
+    const std::string text = R"({"weight_map": {")" + tensor + R"(": "../x"}})";
+    EXPECT_TRUE(WriteFile(folder_ + "/model.safetensors.index.json", text).ok());
+    return ReadCheckpoint(folder_).status().code();
+  };
+  EXPECT_EQ(code("lm_head.weight"), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(code("model.language_model.norm.weight"), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(code("mtp.fc.weight"), absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(CheckpointTest, UnwritableFolderIsNamed) {
   const absl::Status status =
       WriteCheckpoint(GenerateModel(SmallRecipe(DType::kF32, false)), "/proc/crosscheck/model");
