@@ -84,6 +84,13 @@ inline std::vector<std::string> Labels(const ToyCase& c) {
 
 inline const Subject& ToySubject() { return MakeSubject<ToyCase>(); }
 
+// All subjects that laws hold for.
+inline std::vector<const Subject*> LawSubjects() {
+  std::vector<const Subject*> subjects = Subjects();
+  subjects.push_back(&ToySubject());
+  return subjects;
+}
+
 }  // namespace crosscheck
 
 #endif  // CROSSCHECK_TESTS_PROPERTIES_TOY_SUBJECT_H_

@@ -2,13 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "properties/subjects/generation.h"
-#include "properties/subjects/loader.h"
-#include "properties/subjects/lora.h"
-#include "properties/subjects/model_run.h"
-#include "properties/subjects/sampler.h"
-#include "properties/subjects/session.h"
-#include "properties/subjects/weight_format.h"
 #include "tests/properties/toy_subject.h"
 
 namespace crosscheck {
@@ -43,15 +36,6 @@ TEST_P(VisitorLaws, TrailingAndMissingBytesAreZero) {
   EXPECT_EQ(TrailingAndMissingBytesAreZero(subject(), LawCases()), "");
 }
 
-// One case has hundreds of candidates.
-TEST_P(VisitorLaws, ShrinkCandidatesAreLegalAndSmaller) {
-  EXPECT_EQ(ShrinkCandidatesAreLegalAndSmaller(subject(), LawCases() / 100), "");
-}
-
-TEST_P(VisitorLaws, ShrinkingEndsAtTheSimplestCase) {
-  EXPECT_EQ(ShrinkingEndsAtTheSimplestCase(subject(), LawCases() / 1000), "");
-}
-
 TEST_P(VisitorLaws, RandomReachesBothBoundsOfEveryField) {
   EXPECT_EQ(RandomReachesBothBoundsOfEveryField(subject()), "");
 }
@@ -60,10 +44,7 @@ TEST_P(VisitorLaws, NamesOfFieldsAreUnique) {
   EXPECT_EQ(NamesOfFieldsAreUnique(subject(), 1000), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(AllSubjects, VisitorLaws,
-                         testing::Values(&ModelRunSubject(), &SamplerSubject(), &SessionSubject(),
-                                         &GenerationSubject(), &LoaderSubject(),
-                                         &WeightFormatSubject(), &LoraSubject(), &ToySubject()),
+INSTANTIATE_TEST_SUITE_P(AllSubjects, VisitorLaws, testing::ValuesIn(LawSubjects()),
                          [](const auto& info) { return std::string(info.param->name); });
 
 // Every law must be able to fail: one broken interpreter each.
@@ -123,23 +104,6 @@ TEST(BrokenVisitorTest, LengthsTakenFromTheEndAreSeen) {
     return ReadString(ToySubject(), reversed, limits);
   };
   EXPECT_NE(TrailingAndMissingBytesAreZero(broken, 1000), "");
-}
-
-TEST(BrokenVisitorTest, ShrinkThatOffersTheCaseItselfIsSeen) {
-  Subject broken = ToySubject();
-  broken.shrink = [](const Case& c) { return std::vector<Case>{c}; };
-  EXPECT_NE(ShrinkCandidatesAreLegalAndSmaller(broken, 100), "");
-  EXPECT_NE(ShrinkingEndsAtTheSimplestCase(broken, 1), "");
-}
-
-TEST(BrokenVisitorTest, ShrinkThatStopsEarlyIsSeen) {
-  Subject broken = ToySubject();
-  broken.shrink = [](const Case& c) {
-    std::vector<Case> smaller = ToySubject().shrink(c);
-    if (smaller.size() < 5) smaller.clear();
-    return smaller;
-  };
-  EXPECT_NE(ShrinkingEndsAtTheSimplestCase(broken, 4), "");
 }
 
 TEST(BrokenVisitorTest, RandomThatNeverDrawsTheMaximumIsSeen) {
