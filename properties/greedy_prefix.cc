@@ -217,10 +217,11 @@ Verdict JudgeGreedy(const ModelRunCase& c, Observations& observations) {
   std::vector<Decision> decisions = Decisions(forced, prompt_sizes, answers, exact);
   LogitsAnswer judged = DecisionRows(decisions, prompts.size());
   const JudgedRows rows{forced, ModelPath::kSession, exact, judged};
-  return JudgeBeforeRouterTies(
-      rows, ReferencesFrom(layout.references), observations, [&](const JudgedRows& before) {
-        return JudgeDecisions(before, DecisionsOf(before, decisions), layout, observations);
-      });
+  return JudgeBeforeRouterTies(rows, ReferencesFrom(layout.references), observations,
+                               [&](const JudgedRows& before, Observations& visible) {
+                                 return JudgeDecisions(before, DecisionsOf(before, decisions),
+                                                       layout, visible);
+                               });
 }
 
 static std::vector<Run> Plan(const Case& erased) {

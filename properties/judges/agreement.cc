@@ -156,14 +156,14 @@ Verdict JudgeAgreement(const Side& a, const Side& b, std::string_view stage, siz
   // A near tie on either path ends what can be compared.
   verdict = JudgeBeforeRouterTies(
       {a.c, a.path, exact, first}, PerturbedFrom(a.first_reference), observations,
-      [&](const JudgedRows& before_a) {
+      [&](const JudgedRows& before_a, Observations& visible_a) {
         const LogitsAnswer left = SharedRows(second, before_a.judged);
         return JudgeBeforeRouterTies(
-            {b.c, b.path, exact, left}, PerturbedFrom(b.first_reference), observations,
-            [&](const JudgedRows& before_b) {
+            {b.c, b.path, exact, left}, PerturbedFrom(b.first_reference), visible_a,
+            [&](const JudgedRows& before_b, Observations& visible) {
               const LogitsAnswer shared = SharedRows(before_a.judged, before_b.judged);
               return JudgePair({a.c, a.path, exact, shared}, a.first_reference, before_b,
-                               b.first_reference, stage, observations);
+                               b.first_reference, stage, visible);
             });
       });
   verdict.signature.stage = std::string(stage);
@@ -245,8 +245,8 @@ Verdict JudgeNllAgreement(const ModelRunCase& c, absl::Span<const double> first,
   const LogitsAnswer rows = FirstRows(exact, first.size());
   verdict = JudgeBeforeRouterTies(
       {c, ModelPath::kReadout, exact, rows}, PerturbedFrom(first_reference), observations,
-      [&](const JudgedRows& before) {
-        return JudgeNllRows(before, first, second, stage, first_reference, observations);
+      [&](const JudgedRows& before, Observations& visible) {
+        return JudgeNllRows(before, first, second, stage, first_reference, visible);
       });
   verdict.signature.stage = std::string(stage);
   return verdict;

@@ -182,6 +182,24 @@ std::optional<Verdict> ReadReference(const JudgedRows& rows, ReferenceRun refere
 // How many references the routers' near ties come from at first; these are the cheapest.
 constexpr size_t kFirstRouterReferences = 3;
 
+// The engine's and the exact model's observations alone.
+class WithoutReferences final : public Observations {
+ public:
+  explicit WithoutReferences(Observations& observations) : observations_(observations) {}
+  const Reply& operator[](size_t i) override { return observations_[i]; }
+  bool Available(size_t) const override { return false; }
+  std::string_view engine_family() const override { return observations_.engine_family(); }
+
+ private:
+  Observations& observations_;
+};
+
+bool AnyWanted(absl::Span<const ReferenceRun> references, const Observations& observations) {
+  return std::any_of(references.begin(), references.end(), [&](const ReferenceRun& reference) {
+    return observations.Wanted(reference.observation);
+  });
+}
+
 void CountRouterTies(int dropped, const std::string& stage, Verdict& verdict) {
   verdict.near_ties += dropped;
   if (dropped == 0 || verdict.kind != VerdictKind::kPass) return;
@@ -192,14 +210,28 @@ void CountRouterTies(int dropped, const std::string& stage, Verdict& verdict) {
 
 }  // namespace
 
-Verdict JudgeBeforeRouterTies(const JudgedRows& rows, absl::Span<const ReferenceRun> references,
-                              Observations& observations,
-                              const std::function<Verdict(const JudgedRows&)>& judge) {
-  if (rows.exact.routers.empty()) return judge(rows);
+Verdict JudgeBeforeRouterTies(
+    const JudgedRows& rows, absl::Span<const ReferenceRun> references, Observations& observations,
+    const std::function<Verdict(const JudgedRows&, Observations&)>& judge) {
+  if (rows.exact.routers.empty()) return judge(rows, observations);
   const BucketBounds* bucket = CommittedErrorBounds().Find(BucketOf(rows.c, rows.path));
   RouterTies ties(bucket, rows.c.model->spec.experts_per_token, rows.exact);
   std::vector<LogitsAnswer> consulted;
   Verdict verdict;
+  const auto judge_before_ties = [&](Observations& visible) {
+    int dropped = 0;
+    const LogitsAnswer before = ties.Before(rows.judged, dropped);
+    const bool nothing_left =
+        std::all_of(before.sequences.begin(), before.sequences.end(),
+                    [](const SequenceLogits& sequence) { return sequence.positions.empty(); });
+    verdict = nothing_left ? Verdict() : judge({rows.c, rows.path, rows.exact, before}, visible);
+    CountRouterTies(dropped, PathName(rows.path), verdict);
+    return verdict.kind != VerdictKind::kEngineBug;
+  };
+  if (!AnyWanted(references, observations)) {
+    WithoutReferences floor_only(observations);
+    if (judge_before_ties(floor_only)) return verdict;
+  }
   for (size_t wanted : {kFirstRouterReferences, references.size()}) {
     for (size_t i = wanted == references.size() ? kFirstRouterReferences : 0; i < wanted; ++i) {
       if (!observations.Available(references[i].observation)) continue;
@@ -207,14 +239,7 @@ Verdict JudgeBeforeRouterTies(const JudgedRows& rows, absl::Span<const Reference
       if (failed) return *failed;
     }
     ties.Consult(consulted);
-    int dropped = 0;
-    const LogitsAnswer before = ties.Before(rows.judged, dropped);
-    const bool nothing_left =
-        std::all_of(before.sequences.begin(), before.sequences.end(),
-                    [](const SequenceLogits& sequence) { return sequence.positions.empty(); });
-    verdict = nothing_left ? Verdict() : judge({rows.c, rows.path, rows.exact, before});
-    CountRouterTies(dropped, PathName(rows.path), verdict);
-    if (verdict.kind != VerdictKind::kEngineBug) break;
+    if (judge_before_ties(observations)) break;
   }
   return verdict;
 }
@@ -281,9 +306,10 @@ static Verdict JudgeRows(const JudgedRows& rows, size_t first_reference,
 }
 
 Verdict JudgeTolerance(const JudgedRows& rows, size_t first_reference, Observations& observations) {
-  return JudgeBeforeRouterTies(
-      rows, ReferencesFrom(first_reference), observations,
-      [&](const JudgedRows& before) { return JudgeRows(before, first_reference, observations); });
+  return JudgeBeforeRouterTies(rows, ReferencesFrom(first_reference), observations,
+                               [&](const JudgedRows& before, Observations& visible) {
+                                 return JudgeRows(before, first_reference, visible);
+                               });
 }
 
 }  // namespace crosscheck

@@ -52,11 +52,13 @@ std::vector<ReferenceRun> PerturbedFrom(size_t first);
 BucketKey BucketOf(const ModelRunCase& c, ModelPath path);
 
 // Calls `judge` with the rows before the near ties of a router (judges/router.h) and counts the
-// others: near ties as the first three references show them, and, where a bug is left, as all do.
-// Without routers `judge` gets `rows`.
-Verdict JudgeBeforeRouterTies(const JudgedRows& rows, absl::Span<const ReferenceRun> references,
-                              Observations& observations,
-                              const std::function<Verdict(const JudgedRows&)>& judge);
+// others. Near ties are first those within the bucket's bound, and `judge` then gets observations
+// without references: what passes by the bucket's bound alone needs none. Otherwise they are as the
+// first three references show them, and, where a bug is left, as all do. Without routers `judge`
+// gets `rows` and `observations`.
+Verdict JudgeBeforeRouterTies(
+    const JudgedRows& rows, absl::Span<const ReferenceRun> references, Observations& observations,
+    const std::function<Verdict(const JudgedRows&, Observations&)>& judge);
 
 // One reference's distances to the exact model, over the judged rows. A reference that fails, lies
 // or is not finite where the exact model is gives the verdict instead.
