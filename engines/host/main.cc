@@ -38,6 +38,12 @@ constexpr size_t kReadBytes = 64 << 10;
 constexpr auto kGrace =
     std::chrono::seconds(1);  // for the engine to return after the parent has gone
 
+#if __has_feature(address_sanitizer)
+constexpr bool kLimitsAddressSpace = false;  // its shadow needs terabytes of it
+#else
+constexpr bool kLimitsAddressSpace = true;
+#endif
+
 std::atomic<bool> said_bye = false;  // the parent lives and keeps its scratch folder
 
 struct Options {
@@ -65,14 +71,10 @@ bool Parse(int argc, char** argv, Options* options) {
 void LimitResources(uint64_t memory_limit) {
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
-#if !__has_feature(address_sanitizer)  // its shadow needs terabytes of address space
-  if (memory_limit > 0) {
+  if (kLimitsAddressSpace && memory_limit > 0) {
     const rlimit limit{memory_limit, memory_limit};
     setrlimit(RLIMIT_AS, &limit);
   }
-#else
-  static_cast<void>(memory_limit);
-#endif
 }
 
 void LimitThreads() {
@@ -196,7 +198,7 @@ uint64_t AddressSpace() {
 class Allowance {
  public:
   explicit Allowance(std::string_view frame) {
-#if !__has_feature(address_sanitizer)
+    if (!kLimitsAddressSpace) return;
     if (frame.find("\"memory_allowance\"") == std::string_view::npos) return;
     const auto message = DecodeFrame(frame);
     const Json bytes = message.ok() ? message->head.value("memory_allowance", Json()) : Json();
@@ -205,9 +207,6 @@ class Allowance {
     const rlimit limit{std::min<rlim_t>(before_.rlim_cur, used + bytes.get<uint64_t>()),
                        before_.rlim_max};
     set_ = setrlimit(RLIMIT_AS, &limit) == 0;
-#else
-    static_cast<void>(frame);
-#endif
   }
   ~Allowance() {
     if (set_) setrlimit(RLIMIT_AS, &before_);
