@@ -6,7 +6,7 @@
 namespace crosscheck {
 namespace {
 
-constexpr uint64_t kSmallSeeds = 8;
+constexpr uint64_t kSmallSeeds = 4;
 
 }  // namespace
 
@@ -126,21 +126,32 @@ std::vector<ShrinkEdit> ShrinkSurvey::Edits() const {
                                   ShrinkPhase::kConfiguration, ShrinkPhase::kDimensions}) {
     AppendEdits(phase, edits);
   }
-  const size_t structural = edits.size();
-  const auto repeat = [&edits, structural](const auto& change) {
+  if (std::ranges::any_of(distances_, [](uint64_t index) { return index > 0; })) {
+    const size_t structural = edits.size();
     for (size_t i = 0; i < structural; ++i) {
       edits.push_back(edits[i]);
-      change(edits.back());
+      edits.back().keep_distances = true;
     }
-  };
-  const bool distant = std::ranges::any_of(distances_, [](uint64_t index) { return index > 0; });
-  if (distant) repeat([](ShrinkEdit& edit) { edit.keep_distances = true; });
-  AppendEdits(ShrinkPhase::kValues, edits);
-  if (std::ranges::none_of(scalars_, &ScalarSite::seed)) return edits;
-  for (uint64_t seed = 0; seed < kSmallSeeds; ++seed) {
-    repeat([seed](ShrinkEdit& edit) { edit.seed = seed; });
   }
+  AppendEdits(ShrinkPhase::kValues, edits);
+  AppendWithOtherSeeds(edits);
   return edits;
+}
+
+void ShrinkSurvey::AppendWithOtherSeeds(std::vector<ShrinkEdit>& edits) const {
+  if (std::ranges::none_of(scalars_, &ScalarSite::seed)) return;
+  std::vector<ShrinkEdit> shapes;
+  for (const ShrinkPhase phase :
+       {ShrinkPhase::kLength, ShrinkPhase::kConfiguration, ShrinkPhase::kDimensions}) {
+    DeleteChunks(phase, shapes);
+    LowerScalars(phase, shapes);
+  }
+  for (uint64_t seed = 0; seed < kSmallSeeds; ++seed) {
+    for (const ShrinkEdit& shape : shapes) {
+      edits.push_back(shape);
+      edits.back().seed = seed;
+    }
+  }
 }
 
 uint64_t ShrinkEditVisitor::Scalar(const ScalarField& field, uint64_t index) {

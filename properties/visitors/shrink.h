@@ -3,12 +3,12 @@
 //
 // Order (judging.md 6): batch mates, steps, length, configuration, dimensions, values. Within a
 // phase: everything at once, then chunks of lists (n, n/2, … 1), then each field to its minimum and
-// towards it by halves. The edits in front of the values are tried again
-//  - with fields that count from an upper bound (a chunk of a prompt: one token less than all)
-//  where
-//    they are relative to it, so that a shorter prompt still ends in one step;
-//  - last, with other seeds: a smaller shape draws other weights, and the few of a tiny model may
-//    hide the defect.
+// towards it by halves. Then
+//  - the edits in front of the values with fields that count from an upper bound (a chunk of a
+//    prompt: one token less than all) where they are relative to it, so that a shorter prompt still
+//    ends in one step;
+//  - last, fewer tokens and layers and smaller dimensions with other seeds: another shape draws
+//    other weights, and the few of a tiny model may hide the defect.
 // An edit may force later fields to change; what is not smaller in the order of canonical bytes
 // after that is dropped, so that shrinking ends.
 #ifndef CROSSCHECK_PROPERTIES_VISITORS_SHRINK_H_
@@ -71,6 +71,7 @@ class ShrinkSurvey final : public FieldVisitor {
   void LowerScalars(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const;
   void UnifyValues(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const;
   void AppendEdits(ShrinkPhase phase, std::vector<ShrinkEdit>& edits) const;
+  void AppendWithOtherSeeds(std::vector<ShrinkEdit>& edits) const;
 
   std::vector<ScalarSite> scalars_;
   std::vector<ListSite> lists_;

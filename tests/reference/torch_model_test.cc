@@ -123,7 +123,7 @@ TEST(TorchModelTest, ExceptionsOfLibtorchBecomeInternalErrors) {
   Model broken = GenerateModel(SmallRecipe());
   for (size_t i = 0; i < broken.tensors.size(); ++i) {
     if (!broken.tensors[i].name.ends_with("embed_tokens.weight")) continue;
-    broken.values[i].resize(size_t{10} * 20);  // 10 rows instead of 61
+    broken.values[i].resize(static_cast<size_t>(10 * broken.spec.hidden));  // 10 rows
   }
   auto session = Torch(std::make_shared<const Model>(std::move(broken)))->NewSession();
   const std::vector<int32_t> inside = {1, 2};
