@@ -150,8 +150,13 @@ const PlantedFault kFaults[] = {
     // Coarser codes have to turn an argmax over.
     {.name = "int8_scale_of_tensor",
      .error = ErrorClass::kToken,
-     .minimum =
-         {.tokens = 4, .vocab = 8, .heads = 4, .head_dim = 8, .hidden = 8, .by_chance = true},
+     .minimum = {.layers = 2,
+                 .tokens = 4,
+                 .vocab = 8,
+                 .heads = 4,
+                 .head_dim = 8,
+                 .hidden = 16,
+                 .by_chance = true},
      .cases = 512,
      .property = "path_agreement"},
     {.name = "hang",
