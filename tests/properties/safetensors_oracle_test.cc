@@ -132,8 +132,9 @@ Mutation RandomMutation(Stream& stream) {
 
 // Characters that matter to JSON and to UTF-8, in the header.
 void ChangeBytes(Stream& stream, std::string& file) {
-  constexpr std::string_view kBytes(
-      "\0\t \"\\{}[]:,.0123456789-+eEtfnu\x7F\x80\xC3\xED\xEF\xF4\xFF", 39);
+  static constexpr char kCharacters[] =
+      "\0\t \"\\{}[]:,.0123456789-+eEtfnu\x7F\x80\xC3\xED\xEF\xF4\xFF";
+  constexpr std::string_view kBytes(kCharacters, sizeof(kCharacters) - 1);
   const int64_t end = std::min<int64_t>(std::ssize(file), 400);
   for (int64_t n = stream.Int(1, 3); n > 0 && end > 8; --n) {
     file[static_cast<size_t>(stream.Int(8, end - 1))] =
