@@ -79,6 +79,10 @@ absl::StatusOr<std::vector<CaseFile>> ReadCaseFiles(const std::vector<std::strin
 
 absl::StatusOr<std::vector<KnownIssue>> ReadKnownIssuesOf(const std::string& corpus_folder) {
   if (corpus_folder.empty()) return std::vector<KnownIssue>{};
+  if (!std::filesystem::is_directory(corpus_folder)) {
+    return absl::NotFoundError(
+        absl::StrCat("--corpus ", corpus_folder, ": there is no such folder"));
+  }
   return ReadKnownIssues((std::filesystem::path(corpus_folder) / "known_issues.txt").string());
 }
 

@@ -46,6 +46,11 @@ TEST(BadInputTest, DurationAndCountsAreChecked) {
   ExpectError(RunCrosscheck("smoke --cases 0"), HasSubstr("--cases"));
 }
 
+TEST(BadInputTest, CorpusFolderMustExist) {
+  ExpectError(RunCrosscheck("smoke --cases 1 --corpus /nowhere/corpus"),
+              HasSubstr("/nowhere/corpus"));
+}
+
 TEST(BadInputTest, CaseFileErrorsHaveLineAndColumn) {
   TemporaryFolder folder;
   std::filesystem::path file = folder.path() / "broken.case";
