@@ -166,12 +166,12 @@ TEST(TorchModelTest, StatesOfANewSessionAreEmpty) {
   shapes.reserve(states.size());
   for (const Tensor& state : states) shapes.emplace_back(state.name, state.shape);
   using Shape = std::vector<int64_t>;
-  EXPECT_THAT(shapes, testing::ElementsAre(testing::Pair("layer0.conv", Shape{62, 3}),
-                                           testing::Pair("layer0.recurrent", Shape{6, 5, 7}),
-                                           testing::Pair("layer1.key", Shape{2, 0, 10}),
-                                           testing::Pair("layer1.value", Shape{2, 0, 10}),
-                                           testing::Pair("layer2.conv", Shape{62, 3}),
-                                           testing::Pair("layer2.recurrent", Shape{6, 5, 7})));
+  EXPECT_THAT(shapes, testing::ElementsAre(testing::Pair("layer0.conv", Shape{38, 3}),
+                                           testing::Pair("layer0.recurrent", Shape{6, 5, 3}),
+                                           testing::Pair("layer1.key", Shape{2, 0, 7}),
+                                           testing::Pair("layer1.value", Shape{2, 0, 7}),
+                                           testing::Pair("layer2.conv", Shape{38, 3}),
+                                           testing::Pair("layer2.recurrent", Shape{6, 5, 3})));
   EXPECT_THAT(*states[1].ToDoubles(), testing::Each(0));
 }
 
