@@ -25,7 +25,9 @@ int PrintDraws(const std::string& name, int vocab) {
     std::cerr << "sampler_throughput: " << std::string(engine.status().message()) << "\n";
     return 1;
   }
-  SamplerCase c{.draws = 8192, .logits = {.vocab = vocab, .spread = 8, .seed = 1}};
+  SamplerCase c;
+  c.draws = 8192;
+  c.logits = {.vocab = vocab, .spread = 8, .seed = 1};
   c.parameters = {.temperature = 0.7, .top_k = 50, .top_p = 0.9};
   for (const SamplerMode mode : {SamplerMode::kSeeds, SamplerMode::kStream}) {
     c.mode = mode;

@@ -1,5 +1,5 @@
 // Cases per second per core and where the time goes, with lazy references; the exact model against
-// libtorch in fp64.
+// libtorch in fp64; the cost of each property's judge.
 //
 // usage: throughput [ENGINE] [CASES]     (lattice 20000 by default; one worker)
 //
@@ -51,6 +51,36 @@ int PrintThroughput(const std::string& engine, int64_t cases) {
   return 0;
 }
 
+// What a case of each property costs, in microseconds. A model is loaded for every few cases, and
+// some properties ask for many runs, so that the judge's share differs.
+int PrintJudges(const std::string& engine) {
+  constexpr int64_t kCases = 1000;
+  std::cout << fmt::format("{:24}{:>10}{:>12}{:>8}{:>8}{:>11}{:>11}\n", "us per case", "engine",
+                           "references", "draw", "judge", "transport", "harness");
+  for (const Property* property : Properties()) {
+    SmokeOptions options;
+    options.executor.engine = engine;
+    options.cases = kCases;
+    options.jobs = 1;
+    options.minimise.max_evaluations = 1;
+    options.properties = {property};
+    auto report = RunSmoke(options);
+    if (!report.ok()) {
+      std::cerr << "throughput: " << std::string(report.status().message()) << "\n";
+      return 1;
+    }
+    const SmokeSeconds& s = report->stage_seconds;
+    const StageSeconds& stages = s.stages;
+    const auto micros = [](double seconds) { return 1e6 * seconds / kCases; };
+    std::cout << fmt::format(
+        "{:24}{:>10.1f}{:>12.1f}{:>8.1f}{:>8.1f}{:>11.1f}{:>9.1f} %\n", property->name,
+        micros(stages.engine_run + stages.engine_load + stages.write_model),
+        micros(stages.torch + stages.exact), micros(s.draw), micros(s.judge),
+        micros(stages.transport), 100 * (s.draw + s.judge + stages.transport) / s.busy);
+  }
+  return 0;
+}
+
 double SecondsToPrefill(const ReferenceModel& model, absl::Span<const int32_t> ids) {
   auto start = std::chrono::steady_clock::now();
   if (!model.NewSession()->Extend({.ids = ids}).ok()) std::abort();
@@ -92,6 +122,7 @@ int main(int argc, char** argv) {
   std::string engine = argc > 1 ? argv[1] : "lattice";
   int64_t cases = argc > 2 ? std::atoll(argv[2]) : 20000;
   int exit_code = crosscheck::PrintThroughput(engine, cases);
-  if (exit_code == 0) crosscheck::PrintReferences();
-  return exit_code;
+  if (exit_code != 0) return exit_code;
+  crosscheck::PrintReferences();
+  return crosscheck::PrintJudges(engine);
 }
