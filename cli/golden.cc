@@ -3,6 +3,7 @@
 #include "reference/golden.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -83,6 +84,10 @@ int RunGoldenCheck(const GoldenFlags& flags) {
   size_t failures = 0;
   for (const std::string& folder : flags.folders) {
     if (InterruptFlag()) break;
+    if (std::filesystem::is_regular_file(folder)) {  // tests/golden/* also names the README
+      std::cout << folder << ": skipped, not a folder\n";
+      continue;
+    }
     auto result = CheckGolden(folder, implementations);
     if (!result.ok()) return Fail(result.status());
     PrintGolden(*result);

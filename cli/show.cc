@@ -39,17 +39,19 @@ std::string RunName(const Run& run, const std::string& engine) {
   return "?";
 }
 
-// The position of each row of the i-th `logits.<i>` tensor, where the answer says it.
+// The position of each row of the i-th `logits.<i>` tensor, where the answer says it, counted back
+// from the last one: a padded prompt and the same without its padding end alike.
 std::vector<int> RowPositions(const Message& message, const Tensor& tensor) {
   std::vector<int> rows(tensor.shape.empty() ? 0 : tensor.shape[0]);
-  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int>(i);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int>(i + 1 - rows.size());
   auto positions = message.head.find("positions");
   if (positions == message.head.end() || !positions->is_array() ||
       tensor.name.rfind("logits.", 0) != 0)
     return rows;
   size_t sequence = std::strtoul(tensor.name.c_str() + 7, nullptr, 10);
   if (sequence >= positions->size() || (*positions)[sequence].size() != rows.size()) return rows;
-  for (size_t i = 0; i < rows.size(); ++i) rows[i] = (*positions)[sequence][i].get<int>();
+  const int last = rows.empty() ? 0 : (*positions)[sequence].back().get<int>();
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = (*positions)[sequence][i].get<int>() - last;
   return rows;
 }
 
@@ -87,9 +89,14 @@ std::string Summary(const Reply& reply, const Message* exact) {
                        reply.failure->message);
   }
   std::vector<std::string> parts;
-  parts.reserve(reply.message.tensors.size() + 2);
-  for (const Tensor& tensor : reply.message.tensors) {
+  constexpr size_t kShownTensors = 4;
+  const size_t tensors = reply.message.tensors.size();
+  for (size_t i = 0; i < std::min(tensors, kShownTensors); ++i) {
+    const Tensor& tensor = reply.message.tensors[i];
     parts.push_back(absl::StrCat(tensor.name, " [", absl::StrJoin(tensor.shape, ", "), "]"));
+  }
+  if (tensors > kShownTensors) {
+    parts.push_back(absl::StrCat("… ", tensors - kShownTensors, " more tensors"));
   }
   if (reply.message.head.contains("ids"))
     parts.push_back("ids " + reply.message.head["ids"].dump());
@@ -99,26 +106,52 @@ std::string Summary(const Reply& reply, const Message* exact) {
   return absl::StrJoin(parts, ", ");
 }
 
+// The dozens of references on nudged weights, in one line.
+struct NudgedRuns {
+  int count = 0, failed = 0;
+  std::optional<double> worst;
+
+  void Add(const Reply& reply, const Message* exact) {
+    ++count;
+    failed += !reply.ok();
+    if (!reply.ok() || exact == nullptr) return;
+    if (const auto difference = WorstDifference(*exact, reply.message)) {
+      worst = std::max(worst.value_or(0), *difference);
+    }
+  }
+  std::string Summary() const {
+    std::string text = absl::StrCat(count, " runs");
+    if (failed > 0) absl::StrAppend(&text, ", ", failed, " failed");
+    if (worst) text += fmt::format(", largest difference from exact {:.3e}", *worst);
+    return text;
+  }
+};
+
 nlohmann::json ShowAnswers(const CaseFile& file, const Property& property, Executor& executor) {
-  std::vector<Run> plan = property.plan(file.value);
-  std::vector<std::pair<Role, std::string>> names;
-  names.reserve(plan.size());
-  for (const Run& run : plan) names.emplace_back(run.role, RunName(run, executor.engine_name()));
-  auto observations = executor.Observe(std::move(plan), true);
+  const std::vector<Run> plan = property.plan(file.value);
+  auto observations = executor.Observe(plan, true);
   const Message* exact = nullptr;
-  for (size_t i = 0; i < names.size() && exact == nullptr; ++i) {
-    if (names[i].first == Role::kExact && (*observations)[i].ok())
+  for (size_t i = 0; i < plan.size() && exact == nullptr; ++i) {
+    if (plan[i].role == Role::kExact && (*observations)[i].ok())
       exact = &(*observations)[i].message;
   }
   nlohmann::json answers = nlohmann::json::array();
-  for (size_t i = 0; i < names.size(); ++i) {
-    std::string text =
-        observations->Available(i)
-            ? Summary((*observations)[i], names[i].first == Role::kExact ? nullptr : exact)
-            : "is the engine under test";
-    std::cout << fmt::format("  {:28} {}\n", names[i].second, text);
-    answers.push_back({{"implementation", names[i].second}, {"answer", text}});
+  const auto print = [&answers](const std::string& name, const std::string& text) {
+    std::cout << fmt::format("  {:28} {}\n", name, text);
+    answers.push_back({{"implementation", name}, {"answer", text}});
+  };
+  NudgedRuns nudged;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    if (plan[i].nudge > 0) {
+      nudged.Add((*observations)[i], exact);
+      continue;
+    }
+    print(RunName(plan[i], executor.engine_name()),
+          observations->Available(i)
+              ? Summary((*observations)[i], plan[i].role == Role::kExact ? nullptr : exact)
+              : "is the engine under test");
   }
+  if (nudged.count > 0) print("exact:fp32, nudged weights", nudged.Summary());
   return answers;
 }
 
