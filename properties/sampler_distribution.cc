@@ -117,6 +117,7 @@ std::optional<Verdict> Decide(const SamplerCase& c, const std::string& stage,
     DrawnBlock block;
     if (auto failed = ReadBlock(c, stage, index, observations, block)) return failed;
     if (auto wrong = evidence.Add(stage, index, block)) return wrong;
+    if (RoundingDecides(block)) return std::nullopt;
     verdict.judged += static_cast<int>(block.tokens.size());
     if (index == 1) first = evidence.smallest();
     if (first < threshold) break;
@@ -147,6 +148,10 @@ Verdict JudgeDraws(const SamplerCase& c, const std::string& stage, Observations&
   verdict.signature.stage = stage;
   verdict.judged = static_cast<int>(block.tokens.size());
   if (block.tokens.empty()) return verdict;
+  if (RoundingDecides(block)) {
+    verdict.message = "rounding decides the probabilities: only the support was judged";
+    return verdict;
+  }
   const Screen screen = BestScreen(c, block);
   verdict.message = absl::StrCat(screen.ToString(), "; ", block.tokens.size(), " draws");
   AddMeasures(screen, ModeOf(c), verdict);

@@ -125,6 +125,13 @@ double LogCollisionEvidence(const DrawnBlock& block, int reading) {
 
 }  // namespace
 
+bool RoundingDecides(const DrawnBlock& block) {
+  constexpr double kLargestError = 1e-3;
+  return std::any_of(block.laws.begin(), block.laws.end(), [](const SamplingLaw& law) {
+    return !(law.cumulative_error <= kLargestError);
+  });
+}
+
 std::vector<int> AllowedReadings(const DrawnBlock& block) {
   std::vector<int> allowed;
   const size_t readings = OneLaw(block) ? block.laws[0].readings.size() : 1;

@@ -23,6 +23,11 @@ struct DrawnBlock {
   std::vector<int> law_of;  // [tokens], empty: all follow laws[0]
 };
 
+// Whether rounding alone moves a probability of some law by more than the statistics may overlook
+// (1e-3): logits whose rounding exceeds the scale of the distribution. Such draws have a support,
+// but no law that a correct engine must follow.
+bool RoundingDecides(const DrawnBlock& block);
+
 // Which readings of the law allow every token of the block. One law: an index for each of its
 // readings. Several laws: index 0 stands for "each draw is allowed by some reading of its law".
 std::vector<int> AllowedReadings(const DrawnBlock& block);

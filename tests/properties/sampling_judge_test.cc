@@ -57,6 +57,20 @@ TEST(SamplingJudgeTest, SupportIsJudgedByEveryReading) {
   EXPECT_NE(SupportViolation(block).find("draw 1 of 2 is token 3"), std::string::npos);
 }
 
+// 1e38 + 1 is 1e38 in any precision, but a unit in its last place is far above 1: which of the two
+// tied tokens is kept, and with which probability, is no law.
+TEST(SamplingJudgeTest, RoundingDecidesWhereItExceedsTheScaleOfTheDistribution) {
+  const auto law = [](const Values& logits, const Values& bias) {
+    return DrawnBlock{.tokens = {0},
+                      .laws = {*LawOfDraw(logits, {.top_p = 0.5}, {}, kLatticeOrder, bias)},
+                      .law_of = {}};
+  };
+  EXPECT_TRUE(RoundingDecides(law({1e38, 1e38, 0}, {1, 0, 0})));
+  EXPECT_FALSE(RoundingDecides(law({1e38, 1e38, 0}, {})));
+  EXPECT_FALSE(RoundingDecides(law({3, 3, 0}, {1, 0, 0})));
+  EXPECT_FALSE(RoundingDecides(law(Values(4096, 0), {})));
+}
+
 TEST(SamplingJudgeTest, CorrectDrawsPassTheScreen) {
   int alarms = 0;
   for (uint64_t seed = 0; seed < 200; ++seed) {
