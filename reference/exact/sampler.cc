@@ -23,13 +23,17 @@ absl::StatusOr<Cumulative> CumulativeOf(const DrawRequest& request) {
   const absl::StatusOr<SamplingLaw> law =
       LawOfDraw(request.logits, request.parameters, request.history, kLatticeOrder, request.bias);
   if (!law.ok()) return law.status();
-  const std::vector<double>& p = law->readings[0].p;
+  const LawReading& reading = law->readings[0];
+  const std::vector<double>& p = reading.p;
   Cumulative cumulative;
   for (size_t i = 0; i < p.size(); ++i) {
     if (p[i] > 0) cumulative.tokens.push_back(static_cast<int32_t>(i));
   }
-  std::sort(cumulative.tokens.begin(), cumulative.tokens.end(),
-            [&](int32_t a, int32_t b) { return p[a] != p[b] ? p[a] > p[b] : a < b; });
+  // A token that stands for a cut cluster has the cluster's mass, and still comes last.
+  std::sort(cumulative.tokens.begin(), cumulative.tokens.end(), [&](int32_t a, int32_t b) {
+    if (reading.below[a] != reading.below[b]) return reading.below[a] < reading.below[b];
+    return p[a] != p[b] ? p[a] > p[b] : a < b;
+  });
   double mass = 0;
   for (const int32_t token : cumulative.tokens) cumulative.mass.push_back(mass += p[token]);
   return cumulative;

@@ -134,6 +134,17 @@ TEST(SamplerDistributionTest, ExplicitUniformsArePredicted) {
   EXPECT_EQ(verdict.signature.stage, "invert");
 }
 
+// Top-k cuts a cluster of near ties whose mass together exceeds that of each token before it.
+TEST(SamplerDistributionTest, ACutClusterComesAfterWhatIsMoreLikely) {
+  const Case c = Parse(
+      "mode = invert\ndraws = 1\nlogits.vocab = 21\nlogits.style = near_tied\n"
+      "logits.spread = 3.6875\ntop_k = 8\n");
+  const auto& own = c.As<SamplerCase>();
+  FakeObservations seen;
+  seen.replies[0] = Correct(own, InvertMessage(own));
+  EXPECT_EQ(Sampler().judge(c, seen).kind, VerdictKind::kPass);
+}
+
 TEST(SamplerDistributionTest, AMaskedTokenForTheLargestUniformIsASupportBug) {
   const Case c = Parse(std::string(kInvert) + "logits.style = masked\n");
   const auto& own = c.As<SamplerCase>();
