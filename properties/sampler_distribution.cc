@@ -51,6 +51,11 @@ Verdict Support(const std::string& stage, int block, const std::string& violatio
                      absl::StrCat("block ", block, ": ", violation));
 }
 
+Verdict Undecided(const std::string& stage) {
+  return MakeVerdict(VerdictKind::kUnsupported, stage, ErrorClass::kNone,
+                     "rounding decides the probabilities");
+}
+
 // Randomness of the transform: independent of the engine's streams.
 Stream TransformStream(const SamplerCase& c, int block) {
   return Stream(c.seed, "randomised transform").Fork(absl::StrCat("block ", block));
@@ -116,8 +121,8 @@ std::optional<Verdict> Decide(const SamplerCase& c, const std::string& stage,
   for (int index = 1; index < kBlocks; ++index) {
     DrawnBlock block;
     if (auto failed = ReadBlock(c, stage, index, observations, block)) return failed;
+    if (RoundingDecides(block)) return Undecided(stage);
     if (auto wrong = evidence.Add(stage, index, block)) return wrong;
-    if (RoundingDecides(block)) return std::nullopt;
     verdict.judged += static_cast<int>(block.tokens.size());
     if (index == 1) first = evidence.smallest();
     if (first < threshold) break;
@@ -142,16 +147,13 @@ std::optional<Verdict> Decide(const SamplerCase& c, const std::string& stage,
 Verdict JudgeDraws(const SamplerCase& c, const std::string& stage, Observations& observations) {
   DrawnBlock block;
   if (auto failed = ReadBlock(c, stage, 0, observations, block)) return *failed;
+  if (RoundingDecides(block)) return Undecided(stage);
   const std::string violation = SupportViolation(block);
   if (!violation.empty()) return Support(stage, 0, violation);
   Verdict verdict;
   verdict.signature.stage = stage;
   verdict.judged = static_cast<int>(block.tokens.size());
   if (block.tokens.empty()) return verdict;
-  if (RoundingDecides(block)) {
-    verdict.message = "rounding decides the probabilities: only the support was judged";
-    return verdict;
-  }
   const Screen screen = BestScreen(c, block);
   verdict.message = absl::StrCat(screen.ToString(), "; ", block.tokens.size(), " draws");
   AddMeasures(screen, ModeOf(c), verdict);

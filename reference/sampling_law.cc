@@ -24,6 +24,9 @@ struct Ranked {
   double error;   // bound on the error of `scaled`
   double weight;  // exp(scaled)
   int cluster;    // equal for a chain of logits whose order rounding may change
+
+  // The largest weight that rounding may give it.
+  double LargestWeight() const { return std::exp(std::min(0.0, scaled + error)); }
 };
 
 bool Follows(const Ranked& a, const Ranked& b) {
@@ -34,7 +37,7 @@ bool Follows(const Ranked& a, const Ranked& b) {
 // logits.
 bool NearTie(const Ranked& a, const Ranked& b, double further = 0) {
   const double allowed = a.error + b.error + further;
-  return a.weight > 0 && b.weight > 0 && std::abs(a.scaled - b.scaled) <= allowed;
+  return a.LargestWeight() > 0 && b.LargestWeight() > 0 && std::abs(a.scaled - b.scaled) <= allowed;
 }
 
 // Logits after bias and penalty, and which of them were rounded on the way.
@@ -109,7 +112,11 @@ double Sum(Prefix ranked) {
 double CumulativeError(Prefix ranked) {
   double weighted = 0;
   for (const Ranked& r : ranked) {
-    if (r.weight > 0) weighted += r.weight * (r.error - r.scaled * kUnit + 2 * kUnit);
+    if (r.weight > 0) {
+      weighted += r.weight * (r.error - r.scaled * kUnit + 2 * kUnit);
+    } else {
+      weighted += r.LargestWeight();
+    }
   }
   return 2 * weighted / Sum(ranked) + (3 * static_cast<double>(ranked.size()) + 8) * kUnit;
 }

@@ -24,8 +24,8 @@ struct DrawnBlock {
 };
 
 // Whether rounding alone moves a probability of some law by more than the statistics may overlook
-// (1e-3): logits whose rounding exceeds the scale of the distribution. Such draws have a support,
-// but no law that a correct engine must follow.
+// (1e-3): logits whose rounding exceeds the scale of the distribution. Such draws have no law that
+// a correct engine must follow.
 bool RoundingDecides(const DrawnBlock& block);
 
 // Which readings of the law allow every token of the block. One law: an index for each of its

@@ -69,6 +69,13 @@ TEST(SamplingJudgeTest, RoundingDecidesWhereItExceedsTheScaleOfTheDistribution) 
   EXPECT_FALSE(RoundingDecides(law({1e38, 1e38, 0}, {})));
   EXPECT_FALSE(RoundingDecides(law({3, 3, 0}, {1, 0, 0})));
   EXPECT_FALSE(RoundingDecides(law(Values(4096, 0), {})));
+  // A low temperature makes a certainty of what one penalty's rounding may turn over.
+  const DrawnBlock penalised{
+      .tokens = {0},
+      .laws = {*LawOfDraw(Values{3, 3 - 0x1p-22}, {.temperature = 1e-36, .repetition_penalty = 1.1},
+                          std::vector<int32_t>{0, 1}, kHuggingFaceOrder)},
+      .law_of = {}};
+  EXPECT_TRUE(RoundingDecides(penalised));
 }
 
 TEST(SamplingJudgeTest, CorrectDrawsPassTheScreen) {
