@@ -49,10 +49,11 @@ struct SensitivityOptions {
   uint64_t seed = 2;  // apart from calibration's
   int64_t cases_per_bucket = 200;
   int threads = 1;
-  // Of the dense Qwen3.5 family: what lies behind a router's near tie is not judged, so a mixture
-  // has no share of detected errors that the bound alone decides.
+  // Of the dense families: what lies behind a router's near tie is not judged, so a mixture has no
+  // share of detected errors that the bound alone decides.
   Limits limits = {.chunked_prefill = true,
-                   .families = 1u << static_cast<uint32_t>(Family::kQwen35)};
+                   .families = 1u << static_cast<uint32_t>(Family::kQwen35) |
+                               1u << static_cast<uint32_t>(Family::kLlama)};
   std::vector<std::string> provenance;
   std::function<void(int64_t done, int64_t total)> progress;  // called from one thread at a time
 };

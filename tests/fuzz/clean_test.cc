@@ -12,7 +12,7 @@ namespace {
 // ci/soak asks for 100,000.
 int64_t Cases() {
   const char* text = std::getenv("CROSSCHECK_CLEAN_CASES");
-  return text == nullptr ? 500 : std::max(1, std::atoi(text));
+  return text == nullptr ? 2000 : std::max(1, std::atoi(text));
 }
 
 class CleanTest : public testing::TestWithParam<const char*> {};
