@@ -3,6 +3,7 @@
 #include "properties/calibrate.h"
 
 #include <algorithm>
+#include <functional>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -30,12 +31,15 @@ struct CalibrateFlags {
 };
 
 // Rewrites one line on a terminal; elsewhere a line for every tenth.
-void PrintProgress(int64_t done, int64_t total) {
-  if (LiveTerminal()) {
-    std::cerr << fmt::format("\r{:.0f} % of {} cases ", 100.0 * done / total, total) << std::flush;
-  } else if (10 * done / total != 10 * (done - 1) / total) {
-    std::cerr << fmt::format("{:.0f} % of {} cases\n", 100.0 * done / total, total);
-  }
+std::function<void(int64_t done, int64_t total)> ProgressPrinter() {
+  return [printed = int64_t{0}](int64_t done, int64_t total) mutable {
+    const int64_t tenth = 10 * done / total;
+    if (!LiveTerminal() && tenth == printed) return;
+    printed = tenth;
+    std::cerr << fmt::format("{}{:.0f} % of {} cases{}", LiveTerminal() ? "\r" : "",
+                             100.0 * done / total, total, LiveTerminal() ? " " : "\n")
+              << std::flush;
+  };
 }
 
 // The families that were named as bits of Limits; all when none was.
@@ -55,7 +59,7 @@ int RunSensitivity(const CalibrateFlags& flags) {
   options.cases_per_bucket = flags.sensitivity_cases;
   options.threads = flags.jobs;
   options.provenance = {absl::StrReplaceAll(VersionText(), {{"\n", ", "}})};
-  options.progress = PrintProgress;
+  options.progress = ProgressPrinter();
   auto curve = MeasureSensitivity(options);
   if (!curve.ok()) return Fail(curve.status());
   absl::Status written = WriteFile(flags.curve, curve->Print());
@@ -71,7 +75,7 @@ int RunCalibrate(const CalibrateFlags& flags) {
   options.torch_cases_per_bucket = flags.torch_cases;
   options.threads = flags.jobs;
   options.provenance = {absl::StrReplaceAll(VersionText(), {{"\n", ", "}})};
-  options.progress = PrintProgress;
+  options.progress = ProgressPrinter();
   options.limits.families = FamilyBits(flags.families);
   auto table = Calibrate(options);
   if (!table.ok()) return Fail(table.status());
