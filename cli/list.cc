@@ -29,7 +29,8 @@ nlohmann::json ListJson() {
                                {"version", engine.version},
                                {"extensions", engine.extensions},
                                {"available", engine.available},
-                               {"hint", engine.hint}});
+                               {"hint", engine.hint},
+                               {"versions", engine.versions}});
   }
   for (const Property* property : Properties()) {
     json["properties"].push_back({{"name", property->name},
@@ -90,6 +91,9 @@ void PrintText(const nlohmann::json& json) {
     std::cout << fmt::format(
         "  {:32} {:8} {}\n", e["name"].get<std::string>(), e["version"].get<std::string>(),
         available ? Words(e["extensions"]) : "not available: " + e["hint"].get<std::string>());
+    if (e["versions"].size() > 1) {
+      std::cout << fmt::format("    built versions (NAME@VERSION): {}\n", Words(e["versions"]));
+    }
   }
   std::cout << "  faulty:NAME, torch with a planted fault: " << PlantedFaults(json) << "\n";
   std::cout << "properties\n";

@@ -27,6 +27,7 @@ int Main(int argc, char** argv) {
   int exit_code = kExitClean;
   AddSmoke(app, exit_code);
   AddReplay(app, exit_code);
+  AddBracket(app, exit_code);
   AddMinimise(app, exit_code);
   AddShow(app, exit_code);
   AddExport(app, exit_code);

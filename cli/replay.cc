@@ -9,10 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/case_files.h"
+#include "cli/executors.h"
 #include "cli/report_flags.h"
 #include "cli/reports/baseline.h"
 #include "cli/reports/run_report.h"
 #include "cli/verb.h"
+#include "engines/registry.h"
 #include "fmt/format.h"
 #include "fuzz/executor.h"
 #include "fuzz/run_case.h"
@@ -35,25 +37,6 @@ struct Row {
   std::vector<std::string> labels;
   int reproduced = 0;
   bool known = false;
-};
-
-// One executor per engine name: a host process is started once for all cases.
-class Executors {
- public:
-  explicit Executors(double deadline) : deadline_(deadline) {}
-  absl::StatusOr<Executor*> Get(const std::string& engine) {
-    std::unique_ptr<Executor>& slot = executors_[engine];
-    if (slot == nullptr) {
-      auto made = Executor::Create({.engine = engine, .deadline_seconds = deadline_});
-      if (!made.ok()) return made.status();
-      slot = *std::move(made);
-    }
-    return slot.get();
-  }
-
- private:
-  double deadline_;
-  std::map<std::string, std::unique_ptr<Executor>> executors_;
 };
 
 Row ReplayOne(const CaseFile& file, const Property& property, Executor& executor, int times,
@@ -105,10 +88,12 @@ absl::StatusOr<std::vector<Row>> ReplayAll(const ReplayFlags& flags) {
   if (!files.ok()) return files.status();
   auto known = ReadKnownIssuesOf(flags.corpus);
   if (!known.ok()) return known.status();
+  auto chosen = ExpandEngines(flags.engines);
+  if (!chosen.ok()) return chosen.status();
   Executors executors(flags.deadline);
   std::vector<Row> rows;
   for (const CaseFile& file : *files) {
-    std::vector<std::string> engines = SplitList(flags.engines);
+    std::vector<std::string> engines = *chosen;
     if (engines.empty()) engines = {file.EngineOr("")};
     for (const std::string& engine : engines) {
       auto executor = executors.Get(engine);
@@ -239,8 +224,10 @@ void AddReplay(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<ReplayFlags>();
   CLI::App* verb = app.add_subcommand("replay", "Run recorded cases again");
   verb->add_option("paths", flags->paths, "Case files or folders")->required();
-  verb->add_option("--engine", flags->engines,
-                   "Engines, comma-separated (default: the one each file records)");
+  verb->add_option(
+      "--engine", flags->engines,
+      "Engines, comma-separated (default: the one each file records); NAME@* is every version "
+      "that is built");
   verb->add_option("--times", flags->times, "Runs of each case; all must agree")
       ->check(CLI::PositiveNumber);
   verb->add_option("--deadline", flags->deadline, "Seconds per engine message")

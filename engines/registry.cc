@@ -3,11 +3,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <limits>
+#include <set>
 #include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -19,6 +24,7 @@ namespace crosscheck {
 namespace {
 
 constexpr std::string_view kProgramPrefix = "cmd:";
+constexpr char kFaultPrefix[] = "faulty:";
 constexpr char kOtherForms[] =
     "a path to a library, or a command line such as 'python3 adapter.py'";
 // Their script names the engine better than they do.
@@ -81,16 +87,52 @@ std::string LibraryFile(const LibraryFamily& family, const std::string& version)
                       is_default ? "" : version, ".so");
 }
 
-// lib/ beside this executable or beside its folder (test programs, an installed prefix); "" when it
-// is in neither.
-std::string FindLibrary(const std::string& file) {
+// lib/ beside this executable or beside its folder (test programs, an installed prefix).
+std::array<std::filesystem::path, 2> LibraryFolders() {
   std::error_code error;
   const std::filesystem::path self =
       std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  for (const std::filesystem::path& folder : {self / "lib", self.parent_path() / "lib"}) {
+  return {self / "lib", self.parent_path() / "lib"};
+}
+
+// "" when there is none.
+std::string FindLibrary(const std::string& file) {
+  std::error_code error;
+  for (const std::filesystem::path& folder : LibraryFolders()) {
     if (std::filesystem::exists(folder / file, error)) return (folder / file).string();
   }
   return "";
+}
+
+// "0.11.1" as numbers; a word such as "local" stands behind all of them.
+std::vector<int> VersionOrder(const std::string& version) {
+  std::vector<int> numbers;
+  for (absl::string_view part : absl::StrSplit(version, '.')) {
+    int number = std::numeric_limits<int>::max();
+    if (!absl::SimpleAtoi(part, &number)) number = std::numeric_limits<int>::max();
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+// Of the libraries that are built, oldest first.
+std::vector<std::string> BuiltVersions(const LibraryFamily& family) {
+  std::set<std::string> found;
+  if (!FindLibrary(LibraryFile(family, "")).empty()) found.insert(family.version);
+  const std::string start = absl::StrCat("libcrosscheck_", family.name, "_");
+  for (const std::filesystem::path& folder : LibraryFolders()) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+      const std::string file = entry.path().filename().string();
+      if (!StartsWith(file, start) || !EndsWith(file, ".so")) continue;
+      found.insert(file.substr(start.size(), file.size() - start.size() - 3));
+    }
+  }
+  std::vector<std::string> versions(found.begin(), found.end());
+  std::sort(versions.begin(), versions.end(), [](const std::string& a, const std::string& b) {
+    return VersionOrder(a) < VersionOrder(b);
+  });
+  return versions;
 }
 
 std::string BuildHint(const std::string& family) {
@@ -118,9 +160,12 @@ std::vector<EngineInfo> References() {
 
 absl::Status UnknownEngine(std::string_view text) {
   std::vector<std::string> names;
-  for (const EngineInfo& engine : ListEngines()) names.push_back(engine.name);
-  return absl::NotFoundError(absl::StrCat("no engine \"", std::string(text), "\"; known: ",
-                                          absl::StrJoin(names, ", "), ", ", kOtherForms));
+  for (const EngineInfo& engine : ListEngines()) {
+    if (!StartsWith(engine.name, kFaultPrefix)) names.push_back(engine.name);
+  }
+  return absl::NotFoundError(absl::StrCat("no engine \"", std::string(text),
+                                          "\"; known: ", absl::StrJoin(names, ", "), ", ",
+                                          kFaultPrefix, "NAME (`crosscheck list`), ", kOtherForms));
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> OpenLibraryFamily(const LibraryFamily& family,
@@ -189,6 +234,34 @@ absl::StatusOr<EngineName> ParseEngineName(std::string_view text) {
   return name;
 }
 
+absl::StatusOr<std::vector<std::string>> ExpandEngines(std::string_view list) {
+  std::vector<std::string> names;
+  const std::vector<LibraryFamily> families = LibraryFamilies();
+  for (absl::string_view entry :
+       absl::StrSplit(absl::string_view(list.data(), list.size()), ',', absl::SkipEmpty())) {
+    const std::string name(absl::StripAsciiWhitespace(entry));
+    if (!EndsWith(name, "@*")) {
+      names.push_back(name);
+      continue;
+    }
+    const std::string family_name = name.substr(0, name.size() - 2);
+    const LibraryFamily* family = FindFamily(families, family_name);
+    if (family == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat("engine \"", name, "\": ", family_name,
+                                                     " has no versions that are built here"));
+    }
+    const std::vector<std::string> versions = BuiltVersions(*family);
+    if (versions.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("engine \"", name, "\": no version is built; ", BuildHint(family_name)));
+    }
+    for (const std::string& version : versions) {
+      names.push_back(absl::StrCat(family_name, "@", version));
+    }
+  }
+  return names;
+}
+
 std::vector<EngineInfo> ListEngines() {
   std::vector<EngineInfo> engines;
   const std::vector<std::string> extensions = {"core",       "model/1",   "session/1",
@@ -196,7 +269,7 @@ std::vector<EngineInfo> ListEngines() {
   for (const LibraryFamily& family : LibraryFamilies()) {
     const bool available = !FindLibrary(LibraryFile(family, "")).empty();
     engines.push_back({family.name, family.version, extensions, available,
-                       available ? "" : BuildHint(family.name)});
+                       available ? "" : BuildHint(family.name), BuiltVersions(family)});
   }
   for (EngineInfo& reference : References()) engines.push_back(std::move(reference));
   for (const std::string_view fault : FaultNames()) {

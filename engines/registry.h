@@ -34,10 +34,17 @@ struct EngineInfo {
   std::vector<std::string> extensions;
   bool available = true;
   std::string hint;  // what to install or build when it is not available
+  // Of the libraries that are built, oldest first; "local" (a checkout) comes last.
+  std::vector<std::string> versions = {};
 };
 // Every engine that a name can choose, references and faulty engines included, in a fixed order.
 // Loads nothing.
 std::vector<EngineInfo> ListEngines();
+
+// Engines from a comma-separated list, in which `family@*` stands for every version that is built,
+// oldest first. InvalidArgument: nothing is built that an entry could stand for. Names without `@*`
+// are not looked at.
+absl::StatusOr<std::vector<std::string>> ExpandEngines(std::string_view list);
 
 // Opens an engine inside this process: the references, `faulty:` decorators, and shared libraries
 // of the C ABI. Used by crosscheck-host, by contract tests and by fuzz ELFs. An unknown name, a

@@ -11,9 +11,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "reference/safetensors.h"
 
 namespace crosscheck {
@@ -36,14 +38,22 @@ struct Header {
   bool marginal = false;
   uint64_t seed = 0;
   int64_t cases_until_found = 0;
+  double seconds_until_found = 0;
+  std::string bug, versions;
   std::string build;
   std::vector<std::string> notes;
 };
 
-// `seed 7, case 1234, build 1a2b3c`
+// `seed 7, case 1234, build 1a2b3c`, and how long the search took where that is known: `, 0.8 s`
 bool ParseFound(absl::string_view value, Header& header) {
-  const std::vector<absl::string_view> parts = absl::StrSplit(value, absl::MaxSplits(", ", 2));
-  if (parts.size() != 3 || !absl::StartsWith(parts[2], "build ")) return false;
+  const std::vector<absl::string_view> parts = absl::StrSplit(value, absl::MaxSplits(", ", 3));
+  if (parts.size() < 3 || !absl::StartsWith(parts[2], "build ")) return false;
+  if (parts.size() == 4) {
+    absl::string_view seconds = parts[3];
+    if (!absl::ConsumeSuffix(&seconds, " s") ||
+        !absl::SimpleAtod(seconds, &header.seconds_until_found))
+      return false;
+  }
   header.build = std::string(parts[2].substr(6));
   return absl::StartsWith(parts[0], "seed ") &&
          absl::SimpleAtoi(parts[0].substr(5), &header.seed) &&
@@ -61,7 +71,8 @@ bool ParseVerdictKind(absl::string_view value, VerdictKind& kind) {
   return false;
 }
 
-constexpr absl::string_view kKeys[] = {"signature", "engine", "verdict", "found", "marginal"};
+constexpr absl::string_view kKeys[] = {"signature", "engine", "verdict", "found",
+                                       "marginal",  "bug",    "versions"};
 
 absl::Status SetField(absl::string_view key, absl::string_view value, Header& header) {
   if (key == "signature") {
@@ -78,6 +89,8 @@ absl::Status SetField(absl::string_view key, absl::string_view value, Header& he
   } else if (key == "marginal") {
     if (value != "yes" && value != "no") return absl::InvalidArgumentError("expected yes or no");
     header.marginal = value == "yes";
+  } else if (key == "bug" || key == "versions") {
+    (key == "bug" ? header.bug : header.versions) = std::string(value);
   } else if (!ParseFound(value, header)) {
     return absl::InvalidArgumentError("expected 'seed <n>, case <n>, build <id>'");
   }
@@ -181,8 +194,13 @@ std::string PrintEntry(const CorpusEntry& entry) {
                    "\nengine = ", OneLine(entry.engine),
                    "\nverdict = ", View(kVerdictKindNames[static_cast<size_t>(entry.verdict)]),
                    "\nfound = seed ", entry.seed, ", case ", entry.cases_until_found, ", build ",
-                   entry.build.empty() ? "unknown" : OneLine(entry.build),
-                   "\nmarginal = ", entry.marginal ? "yes" : "no", "\n");
+                   entry.build.empty() ? "unknown" : OneLine(entry.build));
+  if (entry.seconds_until_found > 0) {
+    absl::StrAppend(&text, absl::StrFormat(", %.2g s", entry.seconds_until_found));
+  }
+  absl::StrAppend(&text, "\nmarginal = ", entry.marginal ? "yes" : "no", "\n");
+  if (!entry.bug.empty()) absl::StrAppend(&text, "bug = ", OneLine(entry.bug), "\n");
+  if (!entry.versions.empty()) absl::StrAppend(&text, "versions = ", OneLine(entry.versions), "\n");
   for (const std::string& note : entry.notes) {
     for (absl::string_view line : absl::StrSplit(note, '\n'))
       absl::StrAppend(&text, "# ", line, "\n");
@@ -216,6 +234,9 @@ absl::StatusOr<CorpusEntry> ParseEntry(std::string_view text, std::string_view f
                      .marginal = header.marginal,
                      .seed = header.seed,
                      .cases_until_found = header.cases_until_found,
+                     .seconds_until_found = header.seconds_until_found,
+                     .bug = std::move(header.bug),
+                     .versions = std::move(header.versions),
                      .build = std::move(header.build),
                      .notes = std::move(header.notes)};
 }

@@ -8,8 +8,10 @@
 //   signature = logit_closeness/lattice/session/numeric
 //   engine = lattice@0.4.0
 //   verdict = ENGINE_BUG
-//   found = seed 7, case 1234, build 1a2b3c
+//   found = seed 7, case 1234, build 1a2b3c, 0.8 s
 //   marginal = no
+//   bug = recurrent decay per key head (#427)          only where a released version has it
+//   versions = bad 0.2.1-0.4.0, good 0.4.1-0.15.0      as `bracket --record` found them
 //   # error 3.1e-2 is 40 times its bound at position 3
 //   ---
 //   subject = model_run
@@ -38,7 +40,10 @@ struct CorpusEntry {
   bool marginal = false;
   uint64_t seed = 0;
   int64_t cases_until_found = 0;
-  std::string build;               // build id of crosscheck
+  double seconds_until_found = 0;  // of the search, all its workers together; 0: not recorded
+  std::string bug = {};            // a name for people; "" unless somebody gave one
+  std::string versions = {};       // what `bracket` found; "" unless recorded
+  std::string build = {};          // build id of crosscheck
   std::vector<std::string> notes;  // message lines of the verdict, written as comments
 };
 

@@ -68,7 +68,10 @@ class Sequence {
       outcome.narrowed = NarrowedFields(drawn.value, limits_, kEverythingServed);
       seconds.draw += SecondsSince(start);
       outcome.verdict = RunCase(*drawn.property, drawn.value, executor);
-      if (outcome.verdict.IsFinding()) outcome.value = std::move(drawn.value);
+      if (outcome.verdict.IsFinding()) {
+        outcome.value = std::move(drawn.value);
+        outcome.seconds = this->seconds();
+      }
       outcomes.push_back(std::move(outcome));
     }
     return outcomes;
@@ -224,6 +227,7 @@ class SmokeRun {
                .failure_rate = minimised.failure_rate,
                .evaluations = minimised.evaluations,
                .first_case = bucket.first_index,
+               .first_seconds = bucket.first_seconds,
                .count = bucket.count};
     if (options_.out.empty()) return absl::OkStatus();
     absl::StatusOr<std::string> path =
@@ -234,6 +238,7 @@ class SmokeRun {
                                   .marginal = verdict.marginal,
                                   .seed = options_.seed,
                                   .cases_until_found = bucket.first_index,
+                                  .seconds_until_found = bucket.first_seconds,
                                   .build = options_.build,
                                   .notes = {verdict.message}});
     if (!path.ok()) return path.status();

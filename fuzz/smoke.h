@@ -81,9 +81,10 @@ struct SmokeFinding {
   bool minimal = false;  // no shrink step is left
   double failure_rate = 1;
   int evaluations = 0;
-  int64_t first_case = 0;  // index in the sequence; -1: a regression file
-  int64_t count = 0;       // cases with this signature
-  bool baseline = false;   // an earlier run had it (cli/reports/baseline.h): does not fail the run
+  int64_t first_case = 0;    // index in the sequence; -1: a regression file
+  double first_seconds = 0;  // of the sequence until then
+  int64_t count = 0;         // cases with this signature
+  bool baseline = false;  // an earlier run had it (cli/reports/baseline.h): does not fail the run
 };
 
 // The sign test of numeric drift over a property's cases (properties/judges/drift.h): a run-level

@@ -102,6 +102,7 @@ void Tally::AddFinding(Outcome outcome, PropertyReport& report) {
                       .first = *std::move(outcome.value),
                       .verdict = std::move(outcome.verdict),
                       .first_index = outcome.index,
+                      .first_seconds = outcome.seconds,
                       .count = 1});
 }
 

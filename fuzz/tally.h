@@ -18,6 +18,7 @@ namespace crosscheck {
 struct Outcome {
   const Property* property = nullptr;
   int64_t index = -1;  // in the sequence; -1: a regression file
+  double seconds = 0;  // since the sequence began; of findings
   Verdict verdict;
   std::optional<Case> value;  // only of findings
   std::vector<std::string> labels;
@@ -30,6 +31,7 @@ struct Bucket {
   Case first;
   Verdict verdict;
   int64_t first_index = -1;
+  double first_seconds = 0;
   int64_t count = 0;
 };
 

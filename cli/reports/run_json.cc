@@ -45,6 +45,7 @@ nlohmann::json FindingJson(const SmokeFinding& f) {
           {"failure_rate", f.failure_rate},
           {"evaluations", f.evaluations},
           {"first_case", f.first_case},
+          {"first_seconds", f.first_seconds},
           {"count", f.count},
           {"baseline", f.baseline}};
 }

@@ -26,6 +26,9 @@ class CorpusStoreTest : public testing::Test {
             .marginal = true,
             .seed = 7,
             .cases_until_found = 1234,
+            .seconds_until_found = 0.75,
+            .bug = "decay per key head",
+            .versions = "bad 0.2.1-0.4.0, good 0.4.1",
             .build = "1a2b3c",
             .notes = {"first line\nsecond line"}};
   }
@@ -48,6 +51,9 @@ TEST_F(CorpusStoreTest, ParseUndoesPrint) {
   EXPECT_EQ(same->marginal, entry.marginal);
   EXPECT_EQ(same->seed, entry.seed);
   EXPECT_EQ(same->cases_until_found, entry.cases_until_found);
+  EXPECT_EQ(same->seconds_until_found, entry.seconds_until_found);
+  EXPECT_EQ(same->bug, entry.bug);
+  EXPECT_EQ(same->versions, entry.versions);
   EXPECT_EQ(same->build, entry.build);
   EXPECT_EQ(same->notes, (std::vector<std::string>{"first line", "second line"}));
   EXPECT_EQ(PrintEntry(*same), PrintEntry(entry));
