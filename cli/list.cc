@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/strings/str_join.h"
+#include "cli/reports/history.h"
 #include "cli/verb.h"
 #include "engines/registry.h"
 #include "fmt/format.h"
@@ -15,6 +16,7 @@ namespace {
 
 struct ListFlags {
   bool markdown = false;
+  std::string history;
   std::string json;
 };
 
@@ -113,8 +115,18 @@ void AddList(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("list", "Engines, properties, subjects and families");
   verb->add_flag("--markdown", flags->markdown, "Tables for the README");
   verb->add_option("--json", flags->json, "Write JSON to a file, '-' for stdout");
-  verb->footer("Examples:\n  crosscheck list\n  crosscheck list --json -");
+  verb->add_option("--history", flags->history,
+                   "Instead: a table of the released bugs whose cases are in this folder");
+  verb->footer(
+      "Examples:\n  crosscheck list\n  crosscheck list --json -\n"
+      "  crosscheck list --history corpus/history");
   verb->callback([flags, &exit_code] {
+    if (!flags->history.empty()) {
+      const auto table = HistoryMarkdown(flags->history);
+      if (table.ok()) std::cout << *table;
+      exit_code = table.ok() ? kExitClean : Fail(table.status());
+      return;
+    }
     nlohmann::json json = ListJson();
     if (flags->markdown) {
       PrintMarkdown(json);
