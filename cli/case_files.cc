@@ -10,38 +10,13 @@
 namespace crosscheck {
 namespace {
 
-// The subject that the line `subject = <name>` names, which a bare case must have; the line is
-// blanked, so that line numbers of errors stay those of the file.
-absl::StatusOr<const Subject*> TakeSubjectLine(const std::string& path, std::string& text) {
-  constexpr std::string_view kKey = "subject = ";
-  size_t begin = absl::StartsWith(text, "subject = ") ? 0 : text.find("\nsubject = ");
-  if (begin == std::string::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ":1:1: expected '# crosscheck case 1' or a line 'subject = <name>'"));
-  }
-  begin += text[begin] == '\n' ? 1 : 0;
-  size_t end = std::min(text.find('\n', begin), text.size());
-  std::string name = text.substr(begin + kKey.size(), end - begin - kKey.size());
-  const Subject* subject = FindSubject(name);
-  if (subject == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": there is no subject '", name, "'; `crosscheck list` shows them"));
-  }
-  text.erase(begin, end - begin);
-  return subject;
-}
-
 // A seed or hand-written case has no header; every property of its subject judges it.
 absl::StatusOr<CaseFile> ReadBareCase(const std::string& path, std::string text) {
-  auto subject = TakeSubjectLine(path, text);
-  if (!subject.ok()) return subject.status();
-  auto value = (*subject)->parse(text);
-  if (!value.ok())
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ":", std::string(value.status().message())));
+  auto value = ParseBareCase(std::move(text), path);
+  if (!value.ok()) return value.status();
   CaseFile file{path, *std::move(value), {}, "", {}};
   for (const Property* property : Properties()) {
-    if (property->subject == *subject) file.properties.push_back(property);
+    if (property->subject == &file.value.subject()) file.properties.push_back(property);
   }
   return file;
 }

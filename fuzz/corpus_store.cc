@@ -177,6 +177,27 @@ absl::Status AtPosition(std::string_view file_name, TextPosition at, const absl:
       absl::StrCat(View(file_name), ":", at.line, ":", at.column, ": ", status.message()));
 }
 
+// The subject that the line `subject = <name>` names, which a bare case must have; the line is
+// blanked, so that line numbers of errors stay those of the file.
+absl::StatusOr<const Subject*> TakeSubjectLine(const std::string& path, std::string& text) {
+  constexpr std::string_view kKey = "subject = ";
+  size_t begin = absl::StartsWith(text, "subject = ") ? 0 : text.find("\nsubject = ");
+  if (begin == std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ":1:1: expected '# crosscheck case 1' or a line 'subject = <name>'"));
+  }
+  begin += text[begin] == '\n' ? 1 : 0;
+  size_t end = std::min(text.find('\n', begin), text.size());
+  std::string name = text.substr(begin + kKey.size(), end - begin - kKey.size());
+  const Subject* subject = FindSubject(name);
+  if (subject == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": there is no subject '", name, "'; `crosscheck list` shows them"));
+  }
+  text.erase(begin, end - begin);
+  return subject;
+}
+
 // A failure that other machines will show too comes first, then the smaller case.
 bool IsBetter(const CorpusEntry& a, const CorpusEntry& b) {
   if (&a.value.subject() != &b.value.subject()) return false;
@@ -239,6 +260,17 @@ absl::StatusOr<CorpusEntry> ParseEntry(std::string_view text, std::string_view f
                      .versions = std::move(header.versions),
                      .build = std::move(header.build),
                      .notes = std::move(header.notes)};
+}
+
+absl::StatusOr<Case> ParseBareCase(std::string text, const std::string& path) {
+  auto subject = TakeSubjectLine(path, text);
+  if (!subject.ok()) return subject.status();
+  auto value = (*subject)->parse(text);
+  if (!value.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ":", std::string(value.status().message())));
+  }
+  return value;
 }
 
 absl::StatusOr<CorpusEntry> ReadEntry(const std::string& path) {

@@ -50,6 +50,8 @@ struct CorpusEntry {
 std::string PrintEntry(const CorpusEntry& entry);
 absl::StatusOr<CorpusEntry> ParseEntry(std::string_view text,
                                        std::string_view file_name);  // errors: file:line:column
+// A seed or hand-written case without a header: a line `subject = <name>` and fields.
+absl::StatusOr<Case> ParseBareCase(std::string text, const std::string& file_name);
 absl::StatusOr<CorpusEntry> ReadEntry(const std::string& path);
 // Writes <root>/<property>/<signature>.case atomically and returns its path.
 absl::StatusOr<std::string> WriteEntry(const std::string& root, const CorpusEntry& entry);

@@ -105,6 +105,10 @@ class RunExecutor : public Executor {
     return seconds;
   }
 
+  bool IsAvailable(const Run& run) const {
+    return !IsEngineItself(run) && (options_.torch || run.role != Role::kTorch);
+  }
+
   bool IsEngineItself(const Run& run) const {
     // On nudged weights it computes another function, so that its answer does not vouch for itself.
     return run.role != Role::kEngine && run.nudge == 0 &&
@@ -326,7 +330,7 @@ class RunObservations : public Observations {
     }
     return *replies_[i];
   }
-  bool Available(size_t i) const override { return !executor_.IsEngineItself(runs_[i]); }
+  bool Available(size_t i) const override { return executor_.IsAvailable(runs_[i]); }
   bool Wanted(size_t i) const override {
     return want_torch_ && runs_[i].role == Role::kTorch && Available(i);
   }
@@ -381,6 +385,15 @@ absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(const ExecutorOptions
                          .scratch_folder = (*scratch)->path()});
   if (!host.ok()) return host.status();
   return std::make_unique<RunExecutor>(options, *name, *std::move(scratch), *std::move(host));
+}
+
+absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(const ExecutorOptions& options,
+                                                           std::unique_ptr<HostClient> engine) {
+  absl::StatusOr<EngineName> name = ParseEngineName(options.engine);
+  if (!name.ok()) return name.status();
+  absl::StatusOr<std::unique_ptr<ScratchFolder>> scratch = ScratchFolder::Create();
+  if (!scratch.ok()) return scratch.status();
+  return std::make_unique<RunExecutor>(options, *name, *std::move(scratch), std::move(engine));
 }
 
 }  // namespace crosscheck

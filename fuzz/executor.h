@@ -23,6 +23,7 @@ struct ExecutorOptions {
   double deadline_seconds = 10;
   uint64_t memory_limit_bytes = 4ull << 30;
   ReferenceUse references = ReferenceUse::kLazy;
+  bool torch = true;  // false: libtorch is no reference; judges go on without it
   int models_kept = 8;  // loaded at the same time, per engine; the oldest is unloaded
 };
 
@@ -36,6 +37,9 @@ class Executor {
   // Starts the engine under test. Errors: no such engine, it does not start, no folder for its
   // files.
   static absl::StatusOr<std::unique_ptr<Executor>> Create(const ExecutorOptions& options);
+  // The same with an engine that runs already.
+  static absl::StatusOr<std::unique_ptr<Executor>> Create(const ExecutorOptions& options,
+                                                          std::unique_ptr<HostClient> engine);
   virtual ~Executor() = default;
   // The runs are sent when a judge looks at them. `want_torch`: libtorch runs are Wanted() for the
   // statistics. The observations must not outlive the executor.

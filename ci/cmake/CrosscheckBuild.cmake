@@ -21,6 +21,12 @@ if(CROSSCHECK_ASAN)
   target_link_options(crosscheck_flags INTERFACE -fsanitize=address,undefined)
 endif()
 
+if(CROSSCHECK_FUZZ)
+  if(NOT CROSSCHECK_LIB_FUZZING_ENGINE)
+    target_compile_options(crosscheck_flags INTERFACE -fsanitize=fuzzer-no-link)
+  endif()
+endif()
+
 # One precompiled header for every library and one, with GoogleTest, for the tests. Position-independent code throughout, so
 # that programs can use them too.
 target_compile_options(crosscheck_flags INTERFACE -fPIC "SHELL:-Xclang -fno-pch-timestamp")

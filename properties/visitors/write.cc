@@ -2,19 +2,32 @@
 
 namespace crosscheck {
 
-void WriteVisitor::Number(uint64_t number, int bytes) {
-  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8)
-    bytes_.push_back(static_cast<char>(number >> shift));
+namespace {
+
+void AppendNumber(uint64_t number, int bytes, std::string* out) {
+  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
+    out->push_back(static_cast<char>(number >> shift));
+  }
+}
+
+}  // namespace
+
+std::string ScalarBytes(uint64_t index) {
+  std::string bytes;
+  if (index < 0xff) {
+    AppendNumber(index, 1, &bytes);
+  } else {
+    AppendNumber(0xff, 1, &bytes);
+    AppendNumber(index, 4, &bytes);
+  }
+  return bytes;
 }
 
 uint64_t WriteVisitor::Scalar(const ScalarField& field, uint64_t index) {
   if (field.seed) {
-    Number(index, 8);
-  } else if (index < 0xff) {
-    Number(index, 1);
+    AppendNumber(index, 8, &bytes_);
   } else {
-    Number(0xff, 1);
-    Number(index, 4);
+    bytes_ += ScalarBytes(index);
   }
   return index;
 }

@@ -22,9 +22,11 @@ class WriteVisitor final : public FieldVisitor {
   bool OneMore(bool planned) override;
 
  private:
-  void Number(uint64_t number, int bytes);
   std::string bytes_;
 };
+
+// The bytes of the index of a scalar field that is no seed.
+std::string ScalarBytes(uint64_t index);
 
 // True when a case with the bytes `a` is smaller than one with the bytes `b`.
 bool SmallerBytes(const std::string& a, const std::string& b);

@@ -1,0 +1,146 @@
+#include "fuzz/fuzz_target.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engines/in_process_client.h"
+#include "engines/registry.h"
+#include "fuzz/executor.h"
+#include "fuzz/feedback.h"
+#include "fuzz/run_case.h"
+
+// Centipede names and deduplicates its crash by it; the other engines do not have it.
+extern "C" __attribute__((weak)) void CentipedeSetFailureDescription(const char* description);
+
+namespace crosscheck {
+namespace {
+
+// Judges libtorch itself, so that it has nothing to say without it.
+constexpr std::string_view kJudgesTorch = "reference_agreement";
+
+std::string Report(const Verdict& verdict, const Property& property, const Case& c,
+                   const std::string& engine) {
+  std::string text = absl::StrCat(
+      "crosscheck: ", std::string(kVerdictKindNames[static_cast<int>(verdict.kind)]), " ",
+      verdict.signature.ToString(), " on ", engine, "\n", verdict.message, "\nproperty = ",
+      std::string(property.name), "\n", c.subject().print(c), "\n");
+  return text;
+}
+
+[[noreturn]] void Stop(const Verdict& verdict, const std::string& report) {
+  std::fputs(report.c_str(), stderr);
+  std::fprintf(stderr, "%s\n", verdict.signature.ToLine().c_str());
+  if (CentipedeSetFailureDescription != nullptr) {
+    const Signature& s = verdict.signature;
+    const std::string error(kErrorClassNames[static_cast<int>(s.error)]);
+    CentipedeSetFailureDescription(
+        absl::StrCat(s.property, "/", s.engine_family, "-exact/", s.stage, "/", error).c_str());
+  }
+  std::abort();
+}
+
+}  // namespace
+
+Limits FuzzLimits(Limits limits) {
+  limits.max_tokens = std::min(limits.max_tokens, 80);
+  limits.max_generated = std::min(limits.max_generated, 12);
+  limits.max_multiply_adds = std::min<int64_t>(limits.max_multiply_adds, 2'000'000);
+  return limits;
+}
+
+std::string KnownFileOfThisProgram() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).string() + ".known";
+}
+
+absl::StatusOr<std::unique_ptr<FuzzTarget>> FuzzTarget::Open(const FuzzTargetOptions& options) {
+  auto target = std::unique_ptr<FuzzTarget>(new FuzzTarget());
+  target->subject_ = FindSubject(options.subject);
+  if (target->subject_ == nullptr) {
+    return absl::NotFoundError(absl::StrCat("no subject ", std::string(options.subject)));
+  }
+  for (const Property* property : Properties()) {
+    if (property->subject == target->subject_) target->properties_.push_back(property);
+  }
+  if (target->properties_.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat("no property of subject ", std::string(options.subject)));
+  }
+  auto engine = OpenInProcess(options.engine);
+  if (!engine.ok()) return engine.status();
+  target->engine_ = *std::move(engine);
+  Message hello;
+  hello.head = {{"op", "hello"}, {"protocol", {1}}, {"client", "crosscheck"}};
+  Reply reply = target->engine_->Call(hello);
+  if (!reply.ok()) return absl::UnavailableError(reply.failure->message);
+  target->hello_ = std::move(reply.message.head);
+  target->engine_name_ = std::string(options.engine);
+  target->engine_version_ = target->hello_.value("version", "");
+  target->limits_ = FuzzLimits(NarrowLimits(target->hello_));
+  target->torch_ = options.torch;
+  auto known = ReadKnownIssues(options.known_file);
+  if (!known.ok()) return known.status();
+  target->known_ = *std::move(known);
+  return target;
+}
+
+const Property& FuzzTarget::PropertyOf(Bytes input) const {
+  return *properties_[input.empty() ? 0 : input[0] % properties_.size()];
+}
+
+Case FuzzTarget::CaseOf(Bytes input) const {
+  return subject_->read(input.empty() ? input : input.subspan(1), limits_);
+}
+
+std::string FuzzTarget::BytesOf(const Property& property, const Case& c) const {
+  const auto at = std::find(properties_.begin(), properties_.end(), &property);
+  return static_cast<char>(at - properties_.begin()) +
+         subject_->write(subject_->clamp(c, limits_));
+}
+
+Verdict FuzzTarget::Judge(Bytes input) {
+  const Property& property = PropertyOf(input);
+  if (!torch_ && property.name == kJudgesTorch) {
+    Verdict verdict;
+    verdict.kind = VerdictKind::kUnsupported;
+    verdict.message = "libtorch is not in this target";
+    return verdict;
+  }
+  // Nothing is kept from one input to the next: the same input, the same branches.
+  auto executor =
+      Executor::Create({.engine = engine_name_, .torch = torch_, .models_kept = 2},
+                       MakeInProcessClient(*engine_, hello_));
+  if (!executor.ok()) {
+    Verdict verdict;
+    verdict.kind = VerdictKind::kSetupError;
+    verdict.message = std::string(executor.status().message());
+    return verdict;
+  }
+  return RunCase(property, CaseOf(input), **executor);
+}
+
+bool FuzzTarget::IsNew(const Verdict& verdict, const Case& c) const {
+  if (!verdict.IsFinding() || (verdict.marginal && !torch_)) return false;
+  return std::none_of(known_.begin(), known_.end(), [&](const KnownIssue& issue) {
+    return issue.Matches(verdict.signature, engine_name_, engine_version_, c);
+  });
+}
+
+void FuzzTarget::Run(Bytes input) {
+  const Verdict verdict = Judge(input);
+  HitFeedback(verdict);
+  const Property& property = PropertyOf(input);
+  const Case c = CaseOf(input);
+  if (verdict.kind == VerdictKind::kSetupError) {
+    std::fprintf(stderr, "crosscheck: set-up error, not a finding: %s\n", verdict.message.c_str());
+    std::exit(1);
+  }
+  if (IsNew(verdict, c)) Stop(verdict, Report(verdict, property, c, engine_name_));
+}
+
+}  // namespace crosscheck
