@@ -105,8 +105,7 @@ absl::StatusOr<int> BracketAll(const BracketFlags& flags, nlohmann::json& json) 
 }
 
 int RunBracket(const BracketFlags& flags) {
-  nlohmann::json json = {
-      {"schema", 1}, {"command", "bracket"}, {"cases", nlohmann::json::array()}};
+  nlohmann::json json = {{"schema", 1}, {"command", "bracket"}, {"cases", nlohmann::json::array()}};
   const auto exit_code = BracketAll(flags, json["cases"]);
   if (!exit_code.ok()) return Fail(exit_code.status());
   const absl::Status written = WriteJson(json, flags.json);

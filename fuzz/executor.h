@@ -23,7 +23,7 @@ struct ExecutorOptions {
   double deadline_seconds = 10;
   uint64_t memory_limit_bytes = 4ull << 30;
   ReferenceUse references = ReferenceUse::kLazy;
-  bool torch = true;  // false: libtorch is no reference; judges go on without it
+  bool torch = true;    // false: libtorch is no reference; judges go on without it
   int models_kept = 8;  // loaded at the same time, per engine; the oldest is unloaded
 };
 

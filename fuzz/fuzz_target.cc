@@ -25,10 +25,10 @@ constexpr std::string_view kJudgesTorch = "reference_agreement";
 
 std::string Report(const Verdict& verdict, const Property& property, const Case& c,
                    const std::string& engine) {
-  std::string text = absl::StrCat(
-      "crosscheck: ", std::string(kVerdictKindNames[static_cast<int>(verdict.kind)]), " ",
-      verdict.signature.ToString(), " on ", engine, "\n", verdict.message, "\nproperty = ",
-      std::string(property.name), "\n", c.subject().print(c), "\n");
+  std::string text =
+      absl::StrCat("crosscheck: ", std::string(kVerdictKindNames[static_cast<int>(verdict.kind)]),
+                   " ", verdict.signature.ToString(), " on ", engine, "\n", verdict.message,
+                   "\nproperty = ", std::string(property.name), "\n", c.subject().print(c), "\n");
   return text;
 }
 
@@ -99,8 +99,7 @@ Case FuzzTarget::CaseOf(Bytes input) const {
 
 std::string FuzzTarget::BytesOf(const Property& property, const Case& c) const {
   const auto at = std::find(properties_.begin(), properties_.end(), &property);
-  return static_cast<char>(at - properties_.begin()) +
-         subject_->write(subject_->clamp(c, limits_));
+  return static_cast<char>(at - properties_.begin()) + subject_->write(subject_->clamp(c, limits_));
 }
 
 Verdict FuzzTarget::Judge(Bytes input) {
@@ -112,9 +111,8 @@ Verdict FuzzTarget::Judge(Bytes input) {
     return verdict;
   }
   // Nothing is kept from one input to the next: the same input, the same branches.
-  auto executor =
-      Executor::Create({.engine = engine_name_, .torch = torch_, .models_kept = 2},
-                       MakeInProcessClient(*engine_, hello_));
+  auto executor = Executor::Create({.engine = engine_name_, .torch = torch_, .models_kept = 2},
+                                   MakeInProcessClient(*engine_, hello_));
   if (!executor.ok()) {
     Verdict verdict;
     verdict.kind = VerdictKind::kSetupError;

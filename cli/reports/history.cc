@@ -27,15 +27,14 @@ CaseSize SizeOf(const Case& c) {
         absl::StrSplit(field.second, absl::ByAnyChar(" ,"), absl::SkipEmpty());
     const std::vector<absl::string_view> path = absl::StrSplit(field.first, '.');
     const int count = static_cast<int>(words.size());
-    if (path.back() == "ids" || path.back() == "prompt") size.tokens = size.tokens.value_or(0) + count;
+    if (path.back() == "ids" || path.back() == "prompt")
+      size.tokens = size.tokens.value_or(0) + count;
     if (path.back() == "layers") size.layers = std::max(size.layers.value_or(0), count);
   }
   return size;
 }
 
-std::string NumberOrDash(std::optional<int> number) {
-  return number ? absl::StrCat(*number) : "–";
-}
+std::string NumberOrDash(std::optional<int> number) { return number ? absl::StrCat(*number) : "–"; }
 
 }  // namespace
 
@@ -53,10 +52,10 @@ absl::StatusOr<std::string> HistoryMarkdown(const std::string& folder) {
           file, ": its header lacks 'bug = …' or 'versions = …'; `crosscheck bracket --record`"));
     }
     const CaseSize size = SizeOf(entry->value);
-    text += fmt::format("| {} | {} | `{}` | {} | {} | {} | {:.2g} |\n", entry->bug, entry->versions,
-                        entry->signature.property, NumberOrDash(size.tokens),
-                        NumberOrDash(size.layers), entry->cases_until_found + 1,
-                        entry->seconds_until_found);
+    text +=
+        fmt::format("| {} | {} | `{}` | {} | {} | {} | {:.2g} |\n", entry->bug, entry->versions,
+                    entry->signature.property, NumberOrDash(size.tokens), NumberOrDash(size.layers),
+                    entry->cases_until_found + 1, entry->seconds_until_found);
   }
   return text;
 }

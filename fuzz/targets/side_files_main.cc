@@ -1,5 +1,5 @@
-// Writes what belongs beside a fuzz target: `side_files SUBJECT ENGINE KNOWN_ISSUES STEM CASE…` makes
-// STEM.dict, STEM.options, STEM.known and the folder STEM_seed_corpus.
+// Writes what belongs beside a fuzz target: `side_files SUBJECT ENGINE KNOWN_ISSUES STEM CASE…`
+// makes STEM.dict, STEM.options, STEM.known and the folder STEM_seed_corpus.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>

@@ -20,8 +20,8 @@ using testing::HasSubstr;
 
 std::unique_ptr<FuzzTarget> Target(std::string_view subject, std::string_view engine,
                                    std::string known_file = "") {
-  auto target = FuzzTarget::Open(
-      {.subject = subject, .engine = engine, .known_file = std::move(known_file)});
+  auto target =
+      FuzzTarget::Open({.subject = subject, .engine = engine, .known_file = std::move(known_file)});
   EXPECT_TRUE(target.ok()) << target.status();
   return target.ok() ? *std::move(target) : nullptr;
 }
@@ -29,7 +29,7 @@ std::unique_ptr<FuzzTarget> Target(std::string_view subject, std::string_view en
 std::string RandomBytes(uint64_t seed, size_t size) {
   Stream stream(seed, "fuzz target test");
   std::string bytes;
-  for (size_t i = 0; i < size; ++i) bytes.push_back(static_cast<char>(stream.Bits()));
+  for (size_t i = 0; i < size; ++i) bytes.push_back(static_cast<char>(stream.Next()));
   return bytes;
 }
 
@@ -86,8 +86,8 @@ TEST(FuzzTargetTest, AKnownIssueDoesNotStopTheSearch) {
   const auto strict = Target("model_run", "faulty:token_logit");
   const std::string input = FailingInput(*strict);
   ASSERT_FALSE(input.empty());
-  const OwnFolder folder;
-  const std::string known = std::string(folder.path()) + "/known";
+  const OwnFolder own;
+  const std::string& known = own.path();
   const Verdict verdict = strict->Judge(AsBytes(input));
   ASSERT_TRUE(WriteFile(known, verdict.signature.ToString() +
                                    " | faulty | when always | until | planted | none.case\n")
@@ -124,12 +124,10 @@ TEST(FuzzTargetTest, EveryDictionaryEntryIsReadAsItsValue) {
     const std::vector<DictionaryEntry> entries = Dictionary(*subject, FuzzLimits(Limits()));
     EXPECT_GT(entries.size(), 20u) << subject->name;
     for (const DictionaryEntry& entry : entries) {
-      struct OneField final : public ReadVisitor {
-        using ReadVisitor::ReadVisitor;
-        uint64_t Read(const ScalarField& field) { return Scalar(field, 0); }
-      } visitor(AsBytes(entry.bytes));
-      const IntField field(entry.field, {.lo = 0, .hi = static_cast<int64_t>(entry.index) + 1});
-      EXPECT_EQ(visitor.Read(field), entry.index) << subject->name << " " << entry.field;
+      ReadVisitor visitor(AsBytes(entry.bytes));
+      int64_t value = 0;
+      visitor.Int(entry.field, value, {.lo = 0, .hi = static_cast<int64_t>(entry.index) + 1});
+      EXPECT_EQ(value, static_cast<int64_t>(entry.index)) << subject->name << " " << entry.field;
     }
   }
 }
