@@ -258,11 +258,16 @@ class RunExecutor : public Executor {
   std::optional<Failure> LoadInReference(LoadedModel& model, size_t target) {
     StageTimer timer(target >= kTorchTarget ? seconds_.torch : seconds_.exact);
     absl::Status opened = OpenReference(target);
-    if (!opened.ok()) return FailedReply(opened).failure;
+    if (!opened.ok()) return CannotOpen(opened).failure;
     absl::StatusOr<std::string> id = references_[target]->LoadModel(model.weights);
     if (!id.ok()) return FailedReply(id.status()).failure;
     model.ids[target] = *std::move(id);
     return std::nullopt;
+  }
+
+  // Ours to fix (libtorch is missing), never a disagreement of references.
+  static Reply CannotOpen(const absl::Status& status) {
+    return FailedReply(FailureKind::kBadRequest, std::string(status.message()));
   }
 
   absl::Status OpenReference(size_t target) {
@@ -291,7 +296,7 @@ class RunExecutor : public Executor {
   Reply CallReference(size_t target, const Message& request) {
     StageTimer timer(target >= kTorchTarget ? seconds_.torch : seconds_.exact);
     absl::Status opened = OpenReference(target);
-    if (!opened.ok()) return FailedReply(opened);
+    if (!opened.ok()) return CannotOpen(opened);
     return references_[target]->Call(request);
   }
 
