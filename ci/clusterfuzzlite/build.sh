@@ -1,0 +1,2 @@
+#!/bin/bash -eu
+exec bash -eu ci/oss-fuzz/build.sh
