@@ -5,6 +5,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -37,6 +38,8 @@ struct Row {
   std::vector<std::string> labels;
   int reproduced = 0;
   bool known = false;
+  std::optional<FirstBad> first_bad = {};
+  std::string localised = {};
 };
 
 Row ReplayOne(const CaseFile& file, const Property& property, Executor& executor, int times,
@@ -57,6 +60,11 @@ Row ReplayOne(const CaseFile& file, const Property& property, Executor& executor
                               issue.Matches(row.verdict.signature, executor.engine_name(),
                                             executor.hello().value("version", ""), file.value));
   }
+  if (!row.known && CanLocalise(property, file.value, row.verdict)) {
+    const Localisation place = Localise(property, file.value, row.verdict, executor);
+    row.first_bad = place.first_bad;
+    row.localised = place.ToLine();
+  }
   return row;
 }
 
@@ -68,6 +76,7 @@ void PrintRow(const Row& row, int times) {
   if (row.verdict.IsFinding() || row.verdict.kind == VerdictKind::kSetupError) {
     std::cout << fmt::format("    {}\n    {}\n", row.verdict.signature.ToString(),
                              row.verdict.message);
+    if (!row.localised.empty()) std::cout << "    " << row.localised << "\n";
   }
 }
 
@@ -80,6 +89,8 @@ nlohmann::json RowJson(const Row& row) {
           {"known", row.known},
           {"marginal", row.verdict.marginal},
           {"reproduced", row.reproduced},
+          {"first_bad", FirstBadJson(row.first_bad)},
+          {"localised", row.localised},
           {"message", row.verdict.message}};
 }
 
@@ -142,7 +153,9 @@ SmokeFinding FindingOf(const Row& row, int times) {
           .failure_rate = static_cast<double>(row.reproduced) / times,
           .evaluations = times,
           .first_case = -1,
-          .count = 1};
+          .count = 1,
+          .first_bad = row.first_bad,
+          .localised = row.localised};
 }
 
 PropertyReport& PropertyNamed(const std::string& name, std::vector<PropertyReport>& properties) {

@@ -1,5 +1,6 @@
 // `crosscheck show`: what a case is and what each implementation answered, with its error against
 // the exact model.
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <map>
@@ -9,9 +10,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/case_files.h"
+#include "cli/reports/run_report.h"
 #include "cli/verb.h"
 #include "fmt/format.h"
 #include "fuzz/executor.h"
+#include "fuzz/localise.h"
 #include "fuzz/run_case.h"
 #include "reference/reference_model.h"
 
@@ -155,6 +158,31 @@ nlohmann::json ShowAnswers(const CaseFile& file, const Property& property, Execu
   return answers;
 }
 
+// The first bad stage and the worst ones, as a table; adds their keys to `json`.
+void ShowPlace(const Localisation& place, nlohmann::json& json) {
+  std::cout << "  " << place.ToLine() << "\n";
+  nlohmann::json worst = nlohmann::json::array();
+  constexpr size_t kShownStages = 8;
+  for (size_t i = 0; i < std::min(kShownStages, place.stages.size()); ++i) {
+    const StageError& s = place.stages[i];
+    if (i == 0) {
+      std::cout << fmt::format("    {:>5}  {:30}{:>12}{:>12}{:>12}\n", "layer", "stage",
+                               "added error", "bound", "ratio");
+    }
+    std::cout << fmt::format("    {:>5}  {:30}{:>12.3e}{:>12.3e}{:>12.3g}\n",
+                             s.layer < 0 ? "-" : absl::StrCat(s.layer), s.stage, s.added_error,
+                             s.bound, s.ratio);
+    worst.push_back({{"layer", s.layer},
+                     {"stage", s.stage},
+                     {"added_error", s.added_error},
+                     {"bound", s.bound},
+                     {"ratio", s.ratio}});
+  }
+  json["first_bad"] = FirstBadJson(place.first_bad);
+  json["stages"] = worst;
+  json["localised"] = place.ToLine();
+}
+
 nlohmann::json ShowProperty(const CaseFile& file, const Property& property, Executor& executor) {
   std::cout << "\n" << property.name << "\n";
   nlohmann::json answers = ShowAnswers(file, property, executor);
@@ -170,13 +198,17 @@ nlohmann::json ShowProperty(const CaseFile& file, const Property& property, Exec
     measures.push_back(
         {{"metric", m.metric}, {"path", m.path}, {"error", m.error}, {"bound", m.bound}});
   }
-  return {{"property", property.name},
-          {"answers", answers},
-          {"verdict", kVerdictKindNames[static_cast<int>(verdict.kind)]},
-          {"signature", verdict.IsFinding() ? verdict.signature.ToString() : ""},
-          {"message", verdict.message},
-          {"bucket", verdict.bucket},
-          {"measures", measures}};
+  nlohmann::json json = {{"property", property.name},
+                         {"answers", answers},
+                         {"verdict", kVerdictKindNames[static_cast<int>(verdict.kind)]},
+                         {"signature", verdict.IsFinding() ? verdict.signature.ToString() : ""},
+                         {"message", verdict.message},
+                         {"bucket", verdict.bucket},
+                         {"measures", measures}};
+  if (CanLocalise(property, file.value, verdict)) {
+    ShowPlace(Localise(property, file.value, verdict, executor), json);
+  }
+  return json;
 }
 
 int RunShow(const ShowFlags& flags) {

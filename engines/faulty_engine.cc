@@ -1,5 +1,6 @@
 #include "engines/faulty_engine.h"
 
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -18,7 +19,13 @@ namespace {
 class FaultyEngine : public Engine {
  public:
   FaultyEngine(Fault fault, std::unique_ptr<Engine> inner)
-      : fault_(fault), inner_(std::move(inner)) {}
+      : fault_(fault), inner_(std::move(inner)) {
+    if (fault.edit_model != nullptr) edit_model_ = fault.edit_model;
+  }
+  FaultyEngine(std::function<void(Model&)> edit_model, std::unique_ptr<Engine> inner)
+      : fault_({.name = "", .answer = nullptr}),
+        edit_model_(std::move(edit_model)),
+        inner_(std::move(inner)) {}
 
   Reply Call(const Message& request) override {
     const std::string op = StringField(request.head, "op").value_or("");
@@ -42,11 +49,11 @@ class FaultyEngine : public Engine {
     absl::StatusOr<Model> model = path.ok() ? ReadCheckpoint(*path) : path.status();
     if (!model.ok()) return inner_->Call(request);
     Reply reply;
-    if (fault_.edit_model == nullptr && fault_.edit_load == nullptr) {
+    if (!edit_model_ && fault_.edit_load == nullptr) {
       reply = inner_->Call(request);
     } else {
       Json options = request.head.value("options", Json::object());
-      if (fault_.edit_model != nullptr) fault_.edit_model(*model);
+      if (edit_model_) edit_model_(*model);
       if (fault_.edit_load != nullptr) fault_.edit_load(*model, options);
       Message edited = EditedLoad(request, *model);
       edited.head["options"] = std::move(options);
@@ -69,9 +76,28 @@ class FaultyEngine : public Engine {
   }
 
   const Fault fault_;
+  std::function<void(Model&)> edit_model_;  // may be empty
   const std::unique_ptr<Engine> inner_;
   std::map<std::string, ModelSpec> specs_;
 };
+
+// `variant` is NAME@TENSOR.
+std::unique_ptr<Engine> MakeWeightFault(std::string_view variant, std::unique_ptr<Engine>& inner) {
+  const size_t at = variant.find('@');
+  if (at == std::string_view::npos) return nullptr;
+  const std::string tensor = absl::StrCat(".", std::string(variant.substr(at + 1)));
+  for (const WeightFault& known : WeightFaults()) {
+    if (known.name != variant.substr(0, at)) continue;
+    return std::make_unique<FaultyEngine>(
+        [edit = known.edit, tensor](Model& model) {
+          for (size_t i = 0; i < model.tensors.size(); ++i) {
+            if (absl::StrCat(".", model.tensors[i].name).ends_with(tensor)) edit(model, i);
+          }
+        },
+        std::move(inner));
+  }
+  return nullptr;
+}
 
 }  // namespace
 
@@ -96,8 +122,12 @@ absl::StatusOr<std::unique_ptr<Engine>> MakeFaultyEngine(std::string_view fault,
   for (const Fault& known : AllFaults()) {
     if (known.name == fault) return std::make_unique<FaultyEngine>(known, std::move(inner));
   }
+  if (std::unique_ptr<Engine> faulty = MakeWeightFault(fault, inner)) return faulty;
   std::vector<std::string> names;
   for (const Fault& known : AllFaults()) names.emplace_back(known.name);
+  for (const WeightFault& known : WeightFaults()) {
+    names.push_back(absl::StrCat(std::string(known.name), "@TENSOR"));
+  }
   return absl::NotFoundError(
       absl::StrCat("no fault \"", std::string(fault), "\"; known: ", absl::StrJoin(names, ", ")));
 }

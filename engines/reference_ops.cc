@@ -218,14 +218,14 @@ absl::StatusOr<Message> AnswerNll(const ReferenceModel& model, DType answers, co
   return answer;
 }
 
-// Keeps the wanted stages of every layer under the protocol's names.
+// Keeps the wanted stages of every layer under the protocol's names; no stages: all.
 class TensorTaps : public TapSink {
  public:
   TensorTaps(std::vector<std::string> stages, DType answers)
       : stages_(std::move(stages)), answers_(answers) {}
 
   bool Wants(int, std::string_view stage) const override {
-    return std::find(stages_.begin(), stages_.end(), stage) != stages_.end();
+    return stages_.empty() || std::find(stages_.begin(), stages_.end(), stage) != stages_.end();
   }
   void Tap(int layer, std::string_view stage, std::vector<int64_t> shape,
            std::vector<double> values) override {
@@ -246,8 +246,10 @@ absl::StatusOr<Message> RunTaps(const ReferenceModel& model, DType answers, cons
   const absl::StatusOr<std::vector<int32_t>> ids = IdsField(request, model.spec());
   if (!ids.ok()) return ids.status();
   TensorTaps taps(std::move(stages), answers);
-  const absl::StatusOr<Logits> logits = model.NewSession()->Extend({.ids = *ids, .taps = &taps});
+  const absl::StatusOr<Logits> logits =
+      model.NewSession()->Extend({.ids = *ids, .all_positions = false, .taps = &taps});
   if (!logits.ok()) return logits.status();
+  if (taps.Wants(-1, "logits")) taps.Tap(-1, "logits", {1, logits->vocab}, logits->values);
   Message answer;
   answer.tensors = std::move(taps.tensors);
   return answer;
@@ -260,18 +262,27 @@ absl::StatusOr<Message> AnswerHidden(const ReferenceModel& model, DType answers,
   return answer;
 }
 
-absl::StatusOr<Message> AnswerTaps(const ReferenceModel& model, DType answers,
-                                   const Json& request) {
+// Absent: all.
+absl::StatusOr<std::vector<std::string>> StagesField(const Json& request) {
+  std::vector<std::string> stages;
+  if (FindField(request, "stages") == nullptr) return stages;
   const absl::StatusOr<const Json*> list = ArrayField(request, "stages");
   if (!list.ok()) return list.status();
-  std::vector<std::string> stages;
   for (const Json& stage : **list) {
     if (!stage.is_string()) return absl::InvalidArgumentError("field \"stages\": expected strings");
     stages.push_back(stage.get<std::string>());
   }
-  absl::StatusOr<Message> answer = RunTaps(model, answers, request, std::move(stages));
+  return stages;
+}
+
+absl::StatusOr<Message> AnswerTaps(const ReferenceModel& model, DType answers,
+                                   const Json& request) {
+  absl::StatusOr<std::vector<std::string>> stages = StagesField(request);
+  if (!stages.ok()) return stages.status();
+  absl::StatusOr<Message> answer = RunTaps(model, answers, request, *std::move(stages));
   if (answer.ok() && answer->tensors.empty()) {
-    return absl::UnimplementedError(absl::StrCat("no layer has a stage of ", (*list)->dump()));
+    return absl::UnimplementedError(
+        absl::StrCat("no layer has a stage of ", request["stages"].dump()));
   }
   return answer;
 }

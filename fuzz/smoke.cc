@@ -210,6 +210,12 @@ class SmokeRun {
     }
   }
 
+  static std::vector<std::string> NotesOf(const SmokeFinding& finding) {
+    std::vector<std::string> notes = {finding.message};
+    if (!finding.localised.empty()) notes.push_back(finding.localised);
+    return notes;
+  }
+
   absl::Status MinimiseFinding(const Bucket& bucket, Executor& executor,
                                SmokeFinding& finding) const {
     MinimiseOptions budget = options_.minimise;
@@ -229,6 +235,11 @@ class SmokeRun {
                .first_case = bucket.first_index,
                .first_seconds = bucket.first_seconds,
                .count = bucket.count};
+    if (CanLocalise(*bucket.property, minimised.smallest, verdict)) {
+      const Localisation place = Localise(*bucket.property, minimised.smallest, verdict, executor);
+      finding.first_bad = place.first_bad;
+      finding.localised = place.ToLine();
+    }
     if (options_.out.empty()) return absl::OkStatus();
     absl::StatusOr<std::string> path =
         WriteEntry(options_.out, {.value = minimised.smallest,
@@ -240,7 +251,7 @@ class SmokeRun {
                                   .cases_until_found = bucket.first_index,
                                   .seconds_until_found = bucket.first_seconds,
                                   .build = options_.build,
-                                  .notes = {verdict.message}});
+                                  .notes = NotesOf(finding)});
     if (!path.ok()) return path.status();
     finding.case_file = *std::move(path);
     return absl::OkStatus();

@@ -20,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "fuzz/executor.h"
 #include "fuzz/known_issues.h"
+#include "fuzz/localise.h"
 #include "fuzz/minimise.h"
 #include "properties/property.h"
 
@@ -85,6 +86,8 @@ struct SmokeFinding {
   double first_seconds = 0;  // of the sequence until then
   int64_t count = 0;         // cases with this signature
   bool baseline = false;  // an earlier run had it (cli/reports/baseline.h): does not fail the run
+  std::optional<FirstBad> first_bad = {};
+  std::string localised = {};  // Localisation::ToLine(); empty: not of a kind that has a place
 };
 
 // The sign test of numeric drift over a property's cases (properties/judges/drift.h): a run-level

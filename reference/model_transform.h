@@ -30,6 +30,21 @@ struct ModelTransform {
   bool operator==(const ModelTransform&) const = default;
 };
 
+// A part of one layer that a run has answer zero, so that the residual stream passes it by. Never
+// part of a case, and beside any transform: it finds out where an engine goes wrong
+// (fuzz/localise_models.h).
+enum class ModelBlock {
+  kMixer,          // attention or linear attention
+  kFeedForward,    // the MLP, or the whole mixture of experts
+  kScores,         // attention scores only: every visible key gets the same weight
+  kRoutedExperts,  // of a mixture: the shared expert alone answers
+};
+struct ZeroedBlock {
+  int layer;
+  ModelBlock block;
+  bool operator==(const ZeroedBlock&) const = default;
+};
+
 // `recipe` with the transform in the place of its own.
 std::shared_ptr<const ModelRecipe> Transformed(const std::shared_ptr<const ModelRecipe>& recipe,
                                                ModelTransform transform);
@@ -41,6 +56,10 @@ std::vector<int32_t> VocabularyPermutation(uint64_t seed, int vocab);
 // What GenerateModel does last. kPermuteVocabulary moves the rows of the embedding and of the head,
 // and the end-of-sequence id.
 void ApplyTransform(const ModelTransform& transform, Model& model);
+
+// What GenerateModel does after that. Two matrices of each block become zero, one of which feeds
+// the other (or meets it in a product): an engine that gets one of them wrong still answers zero.
+void ZeroBlock(const ZeroedBlock& zeroed, Model& model);
 
 }  // namespace crosscheck
 

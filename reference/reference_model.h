@@ -47,6 +47,10 @@ class TapSink {
   virtual bool Wants(int layer, std::string_view stage) const = 0;
   virtual void Tap(int layer, std::string_view stage, std::vector<int64_t> shape,
                    std::vector<double> values) = 0;
+  // The computation goes on with these values instead of those that it has just handed over, in
+  // their shape; of another size: with its own. Only the exact model asks, and not at stages whose
+  // values it has used already or never uses: attn.probs, gdn.q_conv … gdn.k_hat, moe.selected.
+  virtual absl::Span<const double> SwapIn(int /*layer*/, std::string_view /*stage*/) { return {}; }
 };
 
 struct ExtendRequest {

@@ -299,6 +299,7 @@ Model GenerateModel(const ModelRecipe& recipe) {
   // After decoding: a nudge stands for rounding and must not change what a format loses.
   NudgeWeights(recipe.weights.nudge, model);
   ApplyTransform(recipe.transform, model);
+  for (const ZeroedBlock& zeroed : recipe.zeroed) ZeroBlock(zeroed, model);
   return model;
 }
 

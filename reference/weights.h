@@ -61,6 +61,7 @@ struct ModelRecipe {
   WeightRecipe weights;
   ModelTransform transform = {};  // never part of a case
   Serving serving = {};
+  std::vector<ZeroedBlock> zeroed = {};  // never part of a case
   bool operator==(const ModelRecipe&) const = default;
 };
 

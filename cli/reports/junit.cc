@@ -40,6 +40,7 @@ std::string Describe(const SmokeFinding& f) {
   std::string text =
       absl::StrCat(std::string(kVerdictKindNames[static_cast<size_t>(f.verdict)]), " ",
                    f.signature.ToString(), ", ", f.count, " case(s)\n", f.message, "\n");
+  if (!f.localised.empty()) absl::StrAppend(&text, f.localised, "\n");
   if (!f.case_file.empty()) {
     absl::StrAppend(&text, "case: ", f.case_file, "\nreplay: crosscheck replay ", f.case_file,
                     "\n");

@@ -47,10 +47,17 @@ nlohmann::json FindingJson(const SmokeFinding& f) {
           {"first_case", f.first_case},
           {"first_seconds", f.first_seconds},
           {"count", f.count},
-          {"baseline", f.baseline}};
+          {"baseline", f.baseline},
+          {"first_bad", FirstBadJson(f.first_bad)},
+          {"localised", f.localised}};
 }
 
 }  // namespace
+
+nlohmann::json FirstBadJson(const std::optional<FirstBad>& place) {
+  if (!place) return nullptr;
+  return {{"layer", place->layer}, {"stage", place->stage}, {"means", place->means}};
+}
 
 nlohmann::json ReportJson(const SmokeReport& report) {
   nlohmann::json json = {{"schema", 1},

@@ -3,9 +3,11 @@
 #ifndef CROSSCHECK_CLI_REPORTS_RUN_REPORT_H_
 #define CROSSCHECK_CLI_REPORTS_RUN_REPORT_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "fuzz/localise.h"
 #include "fuzz/smoke.h"
 #include "nlohmann/json.hpp"
 
@@ -13,6 +15,8 @@ namespace crosscheck {
 
 void PrintReport(const SmokeReport& report);
 nlohmann::json ReportJson(const SmokeReport& report);
+// {"layer", "stage", "means"}, layer -1 outside the layers, or null.
+nlohmann::json FirstBadJson(const std::optional<FirstBad>& place);
 
 // One test case per property; a property with findings fails, one that judged nothing is skipped
 // with its reasons, set-up errors are errors. What belongs to no property is in a test case "run".

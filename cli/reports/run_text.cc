@@ -104,6 +104,7 @@ void PrintFindings(const SmokeReport& report) {
         f.failure_rate < 1 ? fmt::format(", fails in {:.0f} % of replays", 100 * f.failure_rate)
                            : "",
         f.message);
+    if (!f.localised.empty()) std::cout << "  " << f.localised << "\n";
     if (!f.case_file.empty()) {
       std::cout << fmt::format("  {} after {} evaluations: {}\n  replay: crosscheck replay {}\n",
                                f.minimal ? "smallest" : "reduced", f.evaluations, f.case_file,

@@ -53,7 +53,7 @@ json Rule(const SmokeFinding& f) {
 json Result(const SmokeFinding& f, size_t rule) {
   const std::string text = absl::StrCat(
       std::string(kVerdictKindNames[static_cast<size_t>(f.verdict)]), " on ", f.engine, ": ",
-      f.message,
+      f.message, f.localised.empty() ? "" : "\n", f.localised,
       f.case_file.empty() ? "" : absl::StrCat("\nReplay: crosscheck replay ", f.case_file));
   return {{"ruleId", f.signature.ToString()},
           {"ruleIndex", rule},

@@ -27,6 +27,14 @@ struct Fault {
   void (*edit_load)(Model& model, Json& options) = nullptr;
 };
 
+// A fault of any one tensor, which the name of the engine says: faulty:NAME@TENSOR. Not in the list
+// of the faults: it is none without its tensor.
+struct WeightFault {
+  std::string_view name;
+  void (*edit)(Model& model, size_t tensor);  // index into model.tensors
+};
+absl::Span<const WeightFault> WeightFaults();
+
 // The faults of one file, static lifetime.
 absl::Span<const Fault> ModelFaults();     // edit the weights at `load`
 absl::Span<const Fault> LogitsFaults();    // edit answers of `logits`

@@ -189,7 +189,7 @@ void DecoderSession<N>::RunLayer(int index, int rows, DeltaRule rule, TapSink* s
   layer.feed_forward_norm.Apply(residual, rows, normed);
   taps.EmitMatrix("mlp_in", rows, hidden, normed);
   if (const auto* mlp = std::get_if<Mlp<N>>(&layer.feed_forward)) {
-    mlp->Apply(normed, rows, mlp_scratch_, branch);
+    mlp->Apply(normed, rows, taps, mlp_scratch_, branch);
   } else {
     std::get<Mixture<N>>(layer.feed_forward).Apply(normed, rows, taps, mixture_scratch_, branch);
   }

@@ -104,6 +104,9 @@ at::Tensor Attention::Forward(const at::Tensor& y, const Step& step, const Taps&
     taps("attn.q_proj_out",
          (gated_ ? at::stack({query, gate}, 2) : query).reshape({step.count, -1}));
   }
+  if (taps.Wants("attn.k_proj_out")) {
+    taps("attn.k_proj_out", query_key.narrow(1, heads_, kv_heads_).reshape({step.count, -1}));
+  }
   taps("attn.v", value);
   if (gated_) {
     query_key = RmsNorm(query_key, qk_norm_, epsilon_);

@@ -109,10 +109,15 @@ GatedMlp::GatedMlp(const Weights& weights, const std::string& prefix)
                             weights.Projection(prefix + "up_proj.weight", weights.spec().hidden)})),
       down_(weights, weights.Projection(prefix + "down_proj.weight", gate_up_.out() / 2)) {}
 
-at::Tensor GatedMlp::Forward(const at::Tensor& y, const Taps& /*taps*/) const {
+at::Tensor GatedMlp::Forward(const at::Tensor& y, const Taps& taps) const {
   const at::Tensor gate_up = gate_up_.Forward(y);
   const int64_t width = gate_up.size(1) / 2;
-  return down_.Forward(at::silu(gate_up.narrow(1, 0, width)).mul_(gate_up.narrow(1, width, width)));
+  const at::Tensor gate = gate_up.narrow(1, 0, width), up = gate_up.narrow(1, width, width);
+  taps("mlp.gate", gate);
+  taps("mlp.up", up);
+  const at::Tensor activated = at::silu(gate).mul_(up);
+  taps("mlp.activated", activated);
+  return down_.Forward(activated);
 }
 
 }  // namespace crosscheck::torch_reference

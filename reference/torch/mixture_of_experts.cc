@@ -41,7 +41,7 @@ at::Tensor MixtureOfExperts::Forward(const at::Tensor& y, const Taps& taps) cons
   const at::Tensor routed = at::mul(outputs, weights.unsqueeze(-1)).sum(1);
 
   const at::Tensor shared_gate = at::mm(y, shared_gate_);
-  const at::Tensor shared = shared_.Forward(y, taps);
+  const at::Tensor shared = shared_.Forward(y, {.sink = nullptr, .layer = -1});
   taps("moe.router_logits", logits);
   taps("moe.selected", selected.to(y.scalar_type()));
   taps("moe.router_weights", weights);

@@ -41,10 +41,11 @@ enum Side {
 }
 
 /// Stage of the goldens, projection of the engine, side.
-const STAGES: [(&str, &str, Side); 14] = [
+const STAGES: [(&str, &str, Side); 18] = [
     ("mixer_in", "q_proj", Side::Input),
     ("mixer_in", "in_proj_qkv", Side::Input),
     ("attn.q_proj_out", "q_proj", Side::Output),
+    ("attn.k_proj_out", "k_proj", Side::Output),
     ("attn.v", "v_proj", Side::Output),
     ("attn.gated", "o_proj", Side::Input),
     ("mixer_out", "o_proj", Side::Output),
@@ -55,12 +56,19 @@ const STAGES: [(&str, &str, Side); 14] = [
     ("gdn.normed", "out_proj", Side::Input),
     ("mixer_out", "out_proj", Side::Output),
     ("mlp_in", "gate_proj", Side::Input),
+    ("mlp.gate", "gate_proj", Side::Output),
+    ("mlp.up", "up_proj", Side::Output),
+    ("mlp.activated", "down_proj", Side::Input),
     ("mlp_out", "down_proj", Side::Output),
 ];
+
+/// The logits of the last position, from the run that was tapped.
+const LOGITS: &str = "logits";
 
 /// The stages that `taps` can answer, each once.
 pub fn stage_names() -> Vec<&'static str> {
     let mut names: Vec<_> = STAGES.iter().map(|&(stage, _, _)| stage).collect();
+    names.push(LOGITS);
     names.sort_unstable();
     names.dedup();
     names
@@ -92,18 +100,23 @@ pub fn taps(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     let wanted = parse_stages(fields)?;
     let kv_heads = loaded.model()?.config().num_key_value_heads;
     let recorded = Arc::new(Mutex::new(Recorded::new()));
+    let wants_logits = wanted.contains(&LOGITS);
     let recorder = Recorder { wanted, recorded: Arc::clone(&recorded) };
-    loaded.with_model(|model| {
+    let logits = loaded.with_model(|model| {
         model.set_lora(Box::new(recorder))?;
         // The hook must go also when the forward pass panics.
         let result = guard(|| Ok(model.forward_prompt_debug(&ids)?));
         model.set_lora(Box::new(NoopLoraHook))?;
-        result.map(drop)
+        result
     })?;
     loaded.adapter_installed = false;
     let recorded = std::mem::take(&mut *recorded.lock().unwrap_or_else(PoisonError::into_inner));
-    let tensors = recorded.into_iter().map(|((layer, stage), values)| tap(layer, stage, values, ids.len(), kv_heads));
-    Ok(Answer { head: json!({}), tensors: tensors.collect() })
+    let taps = recorded.into_iter().map(|((layer, stage), values)| tap(layer, stage, values, ids.len(), kv_heads));
+    let mut tensors: Vec<Tensor> = taps.collect();
+    if wants_logits {
+        tensors.push(Tensor { name: LOGITS.into(), shape: vec![1, logits.len()], values: logits });
+    }
+    Ok(Answer { head: json!({}), tensors })
 }
 
 /// Absent or empty: all.

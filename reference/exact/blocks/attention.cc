@@ -102,6 +102,7 @@ void Attention<N>::Project(const T* y, int rows, const RotaryAngles<T>& angles,
   key_.Apply(y, rows, key);
   value_.Apply(y, rows, value);
   taps.EmitMatrix("attn.q_proj_out", rows, query_gate_.out(), projected);
+  taps.EmitMatrix("attn.k_proj_out", rows, kv_width, key);
   NormAndRotate(rows, angles, taps, scratch);
 }
 
@@ -122,8 +123,8 @@ void Attention<N>::NormAndRotate(int rows, const RotaryAngles<T>& angles, const 
     for (int h = 0; h < heads_; ++h) rope_.Rotate(angles, r, query + r * width + h * head_dim_);
     for (int h = 0; h < kv_heads_; ++h) rope_.Rotate(angles, r, key + r * kv_width + h * head_dim_);
   }
-  const auto per_head = [&](const T* data, int heads) {
-    return [=, this](int h, int r, int i) {
+  const auto per_head = [&](T* data, int heads) {
+    return [=, this](int h, int r, int i) -> T& {
       return data[(static_cast<size_t>(r) * heads + h) * head_dim_ + i];
     };
   };

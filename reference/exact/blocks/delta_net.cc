@@ -90,6 +90,9 @@ void GatedDeltaNet<N>::Project(const T* y, int rows, const LayerTaps& taps, Delt
   T* u = Grow(scratch.u, history + added);
   std::copy_n(state.conv.data(), history, u);
   qkv_.Apply(y, rows, u + history, padded_channels_);
+  taps.Emit("gdn.u", rows, channels_, [&](int r, int c) -> T& {
+    return u[history + static_cast<size_t>(r) * padded_channels_ + c];
+  });
   std::copy_n(u + added, history, state.conv.data());
   T* z = Grow(scratch.z, static_cast<size_t>(rows) * z_.out());
   T* a = Grow(scratch.a, static_cast<size_t>(rows) * value_heads_);
@@ -97,9 +100,6 @@ void GatedDeltaNet<N>::Project(const T* y, int rows, const LayerTaps& taps, Delt
   z_.Apply(y, rows, z);
   a_.Apply(y, rows, a);
   b_.Apply(y, rows, b);
-  taps.Emit("gdn.u", rows, channels_, [&](int r, int c) {
-    return u[history + static_cast<size_t>(r) * padded_channels_ + c];
-  });
   taps.EmitMatrix("gdn.z", rows, z_.out(), z);
   taps.EmitMatrix("gdn.b", rows, value_heads_, b);
   taps.EmitMatrix("gdn.a", rows, value_heads_, a);
@@ -123,7 +123,7 @@ void GatedDeltaNet<N>::Convolve(int rows, const LayerTaps& taps,
     for (int c = 0; c < channels_; ++c) row[c] = Silu(row[c]);
   }
   taps.Emit("gdn.conv_silu", rows, channels_,
-            [&](int r, int c) { return out[r * padded_channels_ + c]; });
+            [&](int r, int c) -> T& { return out[r * padded_channels_ + c]; });
 }
 
 // query and key [rows, Hk, Dk], l2-normed (sum of squares, 1e-6 inside the root), query scaled by
@@ -221,7 +221,7 @@ void GatedDeltaNet<N>::RunRule(int rows, DeltaRule rule, const LayerTaps& taps,
       DeltaRules<N>::RunRecurrent(head);
     }
   }
-  taps.Emit("gdn.o", rows, value_heads_, value_dim_, [&](int r, int h, int i) {
+  taps.Emit("gdn.o", rows, value_heads_, value_dim_, [&](int r, int h, int i) -> T& {
     return output[r * value_width + h * padded_value_dim_ + i];
   });
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 namespace crosscheck::exact {
 namespace {
@@ -57,7 +58,8 @@ void Mixture<N>::SelectRow(const T* logits, T* probabilities, int* selected, T* 
 }
 
 template <class N>
-void Mixture<N>::Route(const T* x, int rows, MixtureScratch<T>& scratch) const {
+void Mixture<N>::Route(const T* x, int rows, const LayerTaps& taps,
+                       MixtureScratch<T>& scratch) const {
   const int count = router_.out();
   const size_t chosen = static_cast<size_t>(rows) * experts_per_token_;
   T* logits = Grow(scratch.logits, static_cast<size_t>(rows) * count);
@@ -65,62 +67,72 @@ void Mixture<N>::Route(const T* x, int rows, MixtureScratch<T>& scratch) const {
   T* weights = Grow(scratch.weights, chosen);
   int* selected = Grow(scratch.selected, chosen);
   router_.Apply(x, rows, logits);
+  taps.EmitMatrix("moe.router_logits", rows, count, logits);
   for (int r = 0; r < rows; ++r) {
     const ptrdiff_t first = ptrdiff_t{r} * experts_per_token_;
     SelectRow(logits + ptrdiff_t{r} * count, probabilities, selected + first, weights + first);
   }
+  taps.EmitMatrix("moe.selected", rows, experts_per_token_, std::as_const(scratch.selected).data());
+  taps.EmitMatrix("moe.router_weights", rows, experts_per_token_, weights);
 }
 
-// expert_out [rows, k, d] of the chosen experts, routed [rows, d] their weighted sum.
+// expert_out [rows, k, d] of the chosen experts.
 template <class N>
 void Mixture<N>::RunExperts(const T* x, int rows, MixtureScratch<T>& scratch) const {
   const int k = experts_per_token_;
   T* expert_out = Grow(scratch.expert_out, static_cast<size_t>(rows) * k * hidden_);
-  T* routed = Grow(scratch.routed, static_cast<size_t>(rows) * hidden_);
   for (int r = 0; r < rows; ++r) {
     T* outputs = expert_out + static_cast<size_t>(r) * k * hidden_;
-    const T* weights = scratch.weights.data() + static_cast<size_t>(r) * k;
     for (int i = 0; i < k; ++i) {
       const int expert = scratch.selected[static_cast<size_t>(r) * k + i];
       experts_[static_cast<size_t>(expert)].Apply(x + static_cast<size_t>(r) * hidden_, 1,
-                                                  scratch.mlp,
+                                                  LayerTaps(nullptr, -1), scratch.mlp,
                                                   outputs + static_cast<size_t>(i) * hidden_);
     }
+  }
+}
+
+// routed [rows, d], the weighted sum of the chosen experts.
+template <class N>
+void Mixture<N>::Combine(int rows, const LayerTaps& taps, MixtureScratch<T>& scratch) const {
+  const int k = experts_per_token_;
+  taps.EmitCube("moe.expert_out", rows, k, hidden_, scratch.expert_out.data());
+  T* routed = Grow(scratch.routed, static_cast<size_t>(rows) * hidden_);
+  for (int r = 0; r < rows; ++r) {
+    const T* outputs = scratch.expert_out.data() + static_cast<size_t>(r) * k * hidden_;
+    const T* weights = scratch.weights.data() + static_cast<size_t>(r) * k;
     for (int c = 0; c < hidden_; ++c) {
       routed[static_cast<size_t>(r) * hidden_ + c] = Sum<N::kOrder>(0, k, T{0}, [&](int i) {
         return weights[i] * outputs[static_cast<size_t>(i) * hidden_ + c];
       });
     }
   }
+  taps.EmitMatrix("moe.routed_out", rows, hidden_, routed);
 }
 
 template <class N>
-void Mixture<N>::EmitTaps(int rows, const LayerTaps& taps, const MixtureScratch<T>& scratch) const {
-  const int k = experts_per_token_;
-  taps.EmitMatrix("moe.router_logits", rows, router_.out(), scratch.logits.data());
-  taps.EmitMatrix("moe.selected", rows, k, scratch.selected.data());
-  taps.EmitMatrix("moe.router_weights", rows, k, scratch.weights.data());
-  taps.EmitCube("moe.expert_out", rows, k, hidden_, scratch.expert_out.data());
-  taps.EmitMatrix("moe.routed_out", rows, hidden_, scratch.routed.data());
-  taps.EmitVector("moe.shared_gate_logit", rows, scratch.shared_gate.data());
-  taps.EmitMatrix("moe.shared_out_ungated", rows, hidden_, scratch.shared_out.data());
+void Mixture<N>::RunShared(const T* x, int rows, const LayerTaps& taps,
+                           MixtureScratch<T>& scratch) const {
+  T* shared_gate = Grow(scratch.shared_gate, static_cast<size_t>(rows));
+  T* shared_out = Grow(scratch.shared_out, static_cast<size_t>(rows) * hidden_);
+  shared_gate_.Apply(x, rows, shared_gate);
+  shared_.Apply(x, rows, LayerTaps(nullptr, -1), scratch.mlp, shared_out);
+  taps.EmitVector("moe.shared_gate_logit", rows, shared_gate);
+  taps.EmitMatrix("moe.shared_out_ungated", rows, hidden_, shared_out);
 }
 
 template <class N>
 void Mixture<N>::Apply(const T* x, int rows, const LayerTaps& taps, MixtureScratch<T>& scratch,
                        T* y) const {
-  T* shared_gate = Grow(scratch.shared_gate, static_cast<size_t>(rows));
-  T* shared_out = Grow(scratch.shared_out, static_cast<size_t>(rows) * hidden_);
-  Route(x, rows, scratch);
+  Route(x, rows, taps, scratch);
   RunExperts(x, rows, scratch);
-  shared_gate_.Apply(x, rows, shared_gate);
-  shared_.Apply(x, rows, scratch.mlp, shared_out);
-  EmitTaps(rows, taps, scratch);
+  Combine(rows, taps, scratch);
+  RunShared(x, rows, taps, scratch);
   for (int r = 0; r < rows; ++r) {
-    const T gate = Sigmoid(shared_gate[r]);
+    const T gate = Sigmoid(scratch.shared_gate[r]);
     for (int c = 0; c < hidden_; ++c) {
       const size_t at = static_cast<size_t>(r) * hidden_ + c;
-      y[at] = scratch.routed[at] + gate * shared_out[at];
+      y[at] = scratch.routed[at] + gate * scratch.shared_out[at];
     }
   }
 }

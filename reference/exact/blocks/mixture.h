@@ -32,10 +32,11 @@ class Mixture {
   void Apply(const T* x, int rows, const LayerTaps& taps, MixtureScratch<T>& scratch, T* y) const;
 
  private:
-  void Route(const T* x, int rows, MixtureScratch<T>& scratch) const;
+  void Route(const T* x, int rows, const LayerTaps& taps, MixtureScratch<T>& scratch) const;
   void SelectRow(const T* logits, T* probabilities, int* selected, T* weights) const;
   void RunExperts(const T* x, int rows, MixtureScratch<T>& scratch) const;
-  void EmitTaps(int rows, const LayerTaps& taps, const MixtureScratch<T>& scratch) const;
+  void Combine(int rows, const LayerTaps& taps, MixtureScratch<T>& scratch) const;
+  void RunShared(const T* x, int rows, const LayerTaps& taps, MixtureScratch<T>& scratch) const;
 
   int hidden_, experts_per_token_;
   Linear<N> router_;

@@ -16,13 +16,17 @@ Mlp<N>::Mlp(const Model& model, const std::string& prefix, int intermediate)
       down_(model.GetProjection(prefix + "down_proj.weight"), model.spec.hidden, intermediate) {}
 
 template <class N>
-void Mlp<N>::Apply(const T* x, int rows, MlpScratch<T>& scratch, T* y) const {
+void Mlp<N>::Apply(const T* x, int rows, const LayerTaps& taps, MlpScratch<T>& scratch,
+                   T* y) const {
   const size_t size = static_cast<size_t>(rows) * gate_.out();
   T* gate = Grow(scratch.gate, size);
   T* up = Grow(scratch.up, size);
   gate_.Apply(x, rows, gate);
   up_.Apply(x, rows, up);
+  taps.EmitMatrix("mlp.gate", rows, gate_.out(), gate);
+  taps.EmitMatrix("mlp.up", rows, up_.out(), up);
   for (size_t i = 0; i < size; ++i) gate[i] = Silu(gate[i]) * up[i];
+  taps.EmitMatrix("mlp.activated", rows, gate_.out(), gate);
   down_.Apply(gate, rows, y);
 }
 

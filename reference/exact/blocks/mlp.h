@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "reference/exact/matmul.h"
+#include "reference/exact/taps.h"
 #include "reference/weights.h"
 
 namespace crosscheck::exact {
@@ -26,7 +27,7 @@ class Mlp {
   Mlp(absl::Span<const float> gate, absl::Span<const float> up, absl::Span<const float> down,
       int intermediate, int hidden);
   // x [rows, d] → y [rows, d].
-  void Apply(const T* x, int rows, MlpScratch<T>& scratch, T* y) const;
+  void Apply(const T* x, int rows, const LayerTaps& taps, MlpScratch<T>& scratch, T* y) const;
 
  private:
   Linear<N> gate_;
