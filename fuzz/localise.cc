@@ -23,10 +23,11 @@ constexpr char kEmbedding[] = "embedding";
 // the exact model generates from it.
 std::vector<std::vector<int32_t>> TapSequences(const ModelRunCase& c, bool generates) {
   std::vector<std::vector<int32_t>> all;
+  all.reserve(c.sequences.size());
   for (const SequenceCase& sequence : c.sequences) all.push_back(sequence.ids);
   if (!generates) return all;
-  const auto exact = MakeExactModel(std::make_shared<const Model>(GenerateModel(*c.model)),
-                                    ExactVariant::kFp64);
+  const auto exact =
+      MakeExactModel(std::make_shared<const Model>(GenerateModel(*c.model)), ExactVariant::kFp64);
   const auto room = static_cast<size_t>(c.model->spec.max_positions);
   for (size_t s = 0; exact.ok() && s < all.size(); ++s) {
     const auto session = (*exact)->NewSession();

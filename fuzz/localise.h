@@ -1,4 +1,5 @@
-// Where an engine first goes wrong: the first bad (layer, stage) of a numeric finding, judging.md 5.
+// Where an engine first goes wrong: the first bad (layer, stage) of a numeric finding,
+// judging.md 5.
 //
 // Two means, the better one first:
 // - Taps (localise_taps.h): the engine shows what it computed after each stage, and the exact
@@ -26,8 +27,8 @@ namespace crosscheck {
 
 // One stage of the engine on its own inputs against the exact model on the same.
 struct StageError {
-  int layer = -1;     // -1: outside the layers
-  std::string stage;  // a name of the table in localise_taps.cc
+  int layer = -1;                     // -1: outside the layers
+  std::string stage;                  // a name of the table in localise_taps.cc
   double added_error = 0, bound = 0;  // largest absolute difference
   double ratio = 0;  // of error and bound, of the metric that is worse (see StageErrors)
   bool bad() const { return !(ratio <= 1); }

@@ -54,8 +54,9 @@ class ModelSearch {
     }
     std::string stage = failing == 0 ? "outside the layers" : Half(failing);
     if (undecided_) return;
-    result_.first_bad = {
-        .layer = static_cast<int>(failing) - 1, .stage = std::move(stage), .means = "edited models"};
+    result_.first_bad = {.layer = static_cast<int>(failing) - 1,
+                         .stage = std::move(stage),
+                         .means = "edited models"};
   }
 
  private:
@@ -101,9 +102,9 @@ class ModelSearch {
     if (kind == VerdictKind::kPass || kind == VerdictKind::kNearTie) return false;
     if (kind == VerdictKind::kEngineBug) return true;
     undecided_ = true;
-    result_.notes.push_back(
-        absl::StrCat("an edited model gives ", std::string(kVerdictKindNames[static_cast<size_t>(kind)]),
-                     ": ", verdict.message));
+    result_.notes.push_back(absl::StrCat("an edited model gives ",
+                                         std::string(kVerdictKindNames[static_cast<size_t>(kind)]),
+                                         ": ", verdict.message));
     return false;
   }
 

@@ -76,8 +76,8 @@ std::string NameOf(const Stage& stage, int layer, const Tapped& engine) {
     return std::string(kMixtureOutput);
   }
   if (stage.inputs.empty()) return std::string(stage.name);
-  for (const absl::string_view input : absl::StrSplit(
-           absl::string_view(stage.inputs.data(), stage.inputs.size()), ',')) {
+  for (const absl::string_view input :
+       absl::StrSplit(absl::string_view(stage.inputs.data(), stage.inputs.size()), ',')) {
     if (engine.contains({layer, std::string(input)})) return std::string(stage.name);
   }
   return std::string(stage.coarse);
@@ -168,7 +168,8 @@ std::vector<bool> DecidedPositions(const ModelSpec& spec, const std::vector<doub
     // The order of the chosen ones counts as well: their outputs are compared one by one.
     bool apart = true;
     for (size_t i = 0; i < chosen && i + 1 < experts; ++i) {
-      apart = apart && row[i] - row[i + 1] > kDoubt * std::max(std::abs(row[0]), std::abs(row.back()));
+      apart =
+          apart && row[i] - row[i + 1] > kDoubt * std::max(std::abs(row[0]), std::abs(row.back()));
     }
     decided.push_back(apart);
   }
@@ -259,7 +260,8 @@ class Ladder {
       const Stage* stage = FindStage(key.second);
       if (stage == nullptr) continue;
       const std::vector<double>& exact = exact_.computed.at(key);
-      const bool finite = std::all_of(exact.begin(), exact.end(), [](double v) { return std::isfinite(v); });
+      const bool finite =
+          std::all_of(exact.begin(), exact.end(), [](double v) { return std::isfinite(v); });
       if (!finite) break;
       const double ratio = RatioOf(key);
       result.push_back({.layer = key.first,
@@ -291,9 +293,10 @@ absl::StatusOr<Tapped> TapEngine(const std::shared_ptr<const ModelRecipe>& model
                 {"path", "prompt"},
                 {"batched", false},
                 {"sequences", Json::array({{{"ids", ids}}})}};
-  const auto observations = executor.Observe({{.role = Role::kEngine, .model = model, .request = taps},
-                                              {.role = Role::kEngine, .model = model, .request = plain}},
-                                             false);
+  const auto observations =
+      executor.Observe({{.role = Role::kEngine, .model = model, .request = taps},
+                        {.role = Role::kEngine, .model = model, .request = plain}},
+                       false);
   const Reply& reply = (*observations)[0];
   if (Lacks(reply)) return absl::UnimplementedError("the engine has no taps");
   if (!reply.ok()) {
@@ -308,7 +311,8 @@ absl::StatusOr<Tapped> TapEngine(const std::shared_ptr<const ModelRecipe>& model
     }
   }
   const Tensor* with_taps = reply.message.Find(kLogits);
-  const Tensor* without = (*observations)[1].ok() ? (*observations)[1].message.Find("logits.0") : nullptr;
+  const Tensor* without =
+      (*observations)[1].ok() ? (*observations)[1].message.Find("logits.0") : nullptr;
   if (with_taps != nullptr && (without == nullptr || without->bytes != with_taps->bytes)) {
     return absl::FailedPreconditionError("the engine answers other logits when it taps");
   }

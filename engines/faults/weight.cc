@@ -63,7 +63,8 @@ void SwappedHalves(Matrix m, const ModelSpec&) {
 void PerKeyHead(Matrix m, const ModelSpec& spec) {
   const std::vector<float> old = m.values;
   const auto repeat = static_cast<size_t>(spec.linear_value_heads / spec.linear_key_heads);
-  for (size_t i = 0; i < old.size(); ++i) m.values[i] = old[i / m.columns / repeat * m.columns + i % m.columns];
+  for (size_t i = 0; i < old.size(); ++i)
+    m.values[i] = old[i / m.columns / repeat * m.columns + i % m.columns];
 }
 
 // The newest input of a convolution meets the weight of the one before.
@@ -90,11 +91,16 @@ void Edit(Model& model, size_t tensor) {
 }
 
 constexpr WeightFault kFaults[] = {
-    {"scaled_row", Edit<ScaledRow>},       {"swapped_rows", Edit<SwappedRows>},
-    {"transposed", Edit<Transposed>},      {"zeroed_column", Edit<ZeroedColumn>},
-    {"sign_flip", Edit<SignFlip>},         {"one_element", Edit<OneElement>},
-    {"swapped_halves", Edit<SwappedHalves>}, {"per_key_head", Edit<PerKeyHead>},
-    {"shifted_taps", Edit<ShiftedTaps>},   {"norm_offset", Edit<NormOffset>},
+    {"scaled_row", Edit<ScaledRow>},
+    {"swapped_rows", Edit<SwappedRows>},
+    {"transposed", Edit<Transposed>},
+    {"zeroed_column", Edit<ZeroedColumn>},
+    {"sign_flip", Edit<SignFlip>},
+    {"one_element", Edit<OneElement>},
+    {"swapped_halves", Edit<SwappedHalves>},
+    {"per_key_head", Edit<PerKeyHead>},
+    {"shifted_taps", Edit<ShiftedTaps>},
+    {"norm_offset", Edit<NormOffset>},
     {"rounded", Edit<Rounded>},
 };
 

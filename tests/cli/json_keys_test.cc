@@ -67,6 +67,7 @@ const std::vector<Key>& RunKeys() {
       {"/findings/*/case", kText},
       {"/findings/*/marginal", kFlag},
       {"/findings/*/evaluations", kCount},
+      {"/findings/*/localised", kText},
       {"/cases", kCount},
       {"/cases_per_second", kNumber},
       {"/complete", kFlag},
@@ -110,6 +111,25 @@ TEST_F(JsonKeysTest, Smoke) {
   const json& result = sarif["runs"][0]["results"][0];
   EXPECT_EQ(result["ruleId"], report["findings"][0]["signature"]);
   EXPECT_THAT(Slurp(Path("smoke.xml")), HasSubstr("name=\"greedy_prefix\""));
+}
+
+// token_logit edits the answers: edited models find nothing in the layers.
+TEST_F(JsonKeysTest, TheFirstBadStageOfAFinding) {
+  const json finding = Smoke()["findings"][0];
+  ExpectKeys(
+      finding,
+      {{"/first_bad/layer", kCount}, {"/first_bad/stage", kText}, {"/first_bad/means", kText}});
+  EXPECT_EQ(finding["first_bad"]["stage"], "outside the layers");
+  const auto line = finding["localised"].get<std::string>();
+  EXPECT_THAT(line, HasSubstr("first bad: outside the layers (edited models)"));
+  EXPECT_THAT(Slurp(Path("smoke.xml")), HasSubstr("first bad: outside the layers"));
+  EXPECT_THAT(Slurp(Path("smoke.sarif")), HasSubstr("first bad: outside the layers"));
+  EXPECT_THAT(Slurp(finding["case"].get<std::string>()), HasSubstr(line));
+  const CommandResult show =
+      RunCrosscheck("show " + finding["case"].get<std::string>() + " --json " + Path("show.json"));
+  EXPECT_THAT(show.out, HasSubstr("first bad: outside the layers"));
+  const json shown = json::parse(Slurp(Path("show.json")), nullptr, false);
+  EXPECT_EQ(shown["properties"][0]["first_bad"], finding["first_bad"]);
 }
 
 TEST_F(JsonKeysTest, Replay) {

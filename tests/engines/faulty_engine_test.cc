@@ -179,6 +179,15 @@ TEST(FaultyEngineDeathTest, HangNeedsAnIdTwiceInARow) {
               testing::KilledBySignal(SIGALRM), "");
 }
 
+TEST(FaultyEngineTest, AFaultOfATensorNeedsThatTensor) {
+  EXPECT_TRUE(Pair("scaled_row@layers.0.mlp.up_proj.weight", SmallSpec()).Shows("prompt", {1}));
+  EXPECT_FALSE(Pair("scaled_row@layers.1.mlp.up_proj.weight", SmallSpec()).Shows("prompt", {1}));
+  // A tensor is named from the beginning of a word.
+  EXPECT_FALSE(Pair("scaled_row@roj.weight", SmallSpec()).Shows("prompt", {1}));
+  EXPECT_FALSE(MakeFaultyEngine("scaled_row", *OpenInProcess("exact")).ok());
+  EXPECT_FALSE(MakeFaultyEngine("sloth@lm_head.weight", *OpenInProcess("exact")).ok());
+}
+
 TEST(FaultyEngineTest, AnUnknownFaultListsAll) {
   const auto engine = MakeFaultyEngine("sloth", *OpenInProcess("exact"));
   ASSERT_FALSE(engine.ok());

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <numeric>
+#include <set>
 
 #include "nlohmann/json.hpp"
 #include "reference/checkpoint.h"
@@ -101,6 +102,47 @@ TEST_P(FamilyTest, BothReferencesTapTheSameStages) {
     ASSERT_TRUE(taps[1].tensors.contains(name)) << name;
     EXPECT_EQ(tensor.shape, taps[1].tensors[name].shape) << name;
     EXPECT_LT(RelativeDifference(*tensor.ToDoubles(), *taps[1].tensors[name].ToDoubles()), 1e-10)
+        << name;
+  }
+}
+
+// Hands one stage back, with something added to each value.
+class SwapOne : public TapSink {
+ public:
+  SwapOne(int layer, std::string stage, double added)
+      : layer_(layer), stage_(std::move(stage)), added_(added) {}
+  bool Wants(int layer, std::string_view stage) const override {
+    return layer == layer_ && stage == stage_;
+  }
+  void Tap(int, std::string_view, std::vector<int64_t>, std::vector<double> values) override {
+    values_ = std::move(values);
+    for (double& value : values_) value += added_;
+  }
+  absl::Span<const double> SwapIn(int, std::string_view) override { return values_; }
+
+ private:
+  const int layer_;
+  const std::string stage_;
+  const double added_;
+  std::vector<double> values_;
+};
+
+// The localiser's ground: what is swapped in is what the model goes on with, at every stage.
+TEST_P(FamilyTest, TheExactModelGoesOnWithWhatIsSwappedIn) {
+  const auto exact = std::move(Fp64()[0]);
+  Recorder taps;
+  const auto plain = LogitsOf(*exact->NewSession(), ids_, {}, &taps);
+  for (const auto& [name, tensor] : taps.tensors) {
+    const size_t dot = name.find('.');
+    const bool in_layer = name.rfind("layer", 0) == 0 && dot != std::string::npos;
+    const int layer = in_layer ? std::stoi(name.substr(5, dot - 5)) : -1;
+    const std::string stage = in_layer ? name.substr(dot + 1) : name;
+    SwapOne same(layer, stage, 0), other(layer, stage, 0.25);
+    EXPECT_EQ(LogitsOf(*exact->NewSession(), ids_, {}, &same), plain) << name;
+    const std::set<std::string> used_before = {"attn.probs", "gdn.q_conv", "gdn.k_conv",  "gdn.v",
+                                               "gdn.q_hat",  "gdn.k_hat",  "moe.selected"};
+    EXPECT_EQ(LogitsOf(*exact->NewSession(), ids_, {}, &other) == plain,
+              used_before.contains(stage))
         << name;
   }
 }

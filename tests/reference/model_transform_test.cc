@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
+#include "reference/reference_model.h"
 #include "reference/weights.h"
 
 namespace crosscheck {
@@ -72,6 +74,68 @@ TEST(ModelTransformTest, ASecondLoadIsAnotherRecipeOfTheSameModel) {
   const auto second = Transformed(recipe, {.kind = ModelTransform::Kind::kSecondLoad});
   EXPECT_FALSE(*second == *recipe);
   EXPECT_EQ(GenerateModel(*second).values, GenerateModel(*recipe).values);
+}
+
+// What the two layers add to the residual stream, by tap.
+class Branches : public TapSink {
+ public:
+  bool Wants(int layer, std::string_view stage) const override {
+    return layer == 1 && (stage == "mixer_out" || stage == "mlp_out" || stage == "attn.probs");
+  }
+  void Tap(int, std::string_view stage, std::vector<int64_t>, std::vector<double> v) override {
+    values[std::string(stage)] = std::move(v);
+  }
+  std::map<std::string, std::vector<double>> values;
+};
+
+ModelRecipe TwoLayers(LayerKind kind) {
+  ModelRecipe recipe = *Recipe(false);
+  recipe.spec.layers = {LayerKind::kFullAttention, kind};
+  return recipe;
+}
+
+Branches Tapped(const ModelRecipe& recipe) {
+  Branches branches;
+  const auto model =
+      MakeExactModel(std::make_shared<const Model>(GenerateModel(recipe)), ExactVariant::kFp64);
+  const int32_t ids[] = {1, 4, 2};
+  EXPECT_TRUE((*model)->NewSession()->Extend({.ids = ids, .taps = &branches}).ok());
+  return branches;
+}
+
+bool AllZero(const std::vector<double>& values) {
+  return std::all_of(values.begin(), values.end(), [](double value) { return value == 0; });
+}
+
+TEST(ModelTransformTest, AZeroedBlockAddsNothingAndTheOtherOneDoes) {
+  for (const LayerKind kind : {LayerKind::kFullAttention, LayerKind::kLinearAttention}) {
+    ModelRecipe recipe = TwoLayers(kind);
+    recipe.zeroed = {{1, ModelBlock::kMixer}};
+    Branches branches = Tapped(recipe);
+    EXPECT_TRUE(AllZero(branches.values["mixer_out"]));
+    EXPECT_FALSE(AllZero(branches.values["mlp_out"]));
+    recipe.zeroed = {{1, ModelBlock::kFeedForward}};
+    branches = Tapped(recipe);
+    EXPECT_FALSE(AllZero(branches.values["mixer_out"]));
+    EXPECT_TRUE(AllZero(branches.values["mlp_out"]));
+  }
+}
+
+TEST(ModelTransformTest, ZeroedScoresGiveEveryVisibleKeyTheSameWeight) {
+  ModelRecipe recipe = TwoLayers(LayerKind::kFullAttention);
+  recipe.zeroed = {{1, ModelBlock::kScores}};
+  Branches branches = Tapped(recipe);
+  EXPECT_EQ(branches.values["attn.probs"],
+            (std::vector<double>{1, 0, 0, 0.5, 0.5, 0, 1.0 / 3, 1.0 / 3, 1.0 / 3}));
+  EXPECT_FALSE(AllZero(branches.values["mixer_out"]));  // the output gate is left as it was
+}
+
+// An adapter beside the weights is part of the block.
+TEST(ModelTransformTest, AZeroedBlockHasNoAdapterEither) {
+  ModelRecipe recipe = TwoLayers(LayerKind::kFullAttention);
+  recipe.serving.adapter = {.rank = 2, .modules = {AdapterModule::kDown, AdapterModule::kUp}};
+  recipe.zeroed = {{1, ModelBlock::kFeedForward}};
+  EXPECT_TRUE(AllZero(Tapped(recipe).values["mlp_out"]));
 }
 
 }  // namespace
