@@ -4,9 +4,11 @@
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "fuzz/executor.h"
+#include "properties/subjects/model_run.h"
 
 namespace crosscheck {
 namespace {
@@ -22,6 +24,20 @@ uint32_t ReadFamilies(const Json& said, const char* key, uint32_t absent) {
     }
   }
   return families;
+}
+
+// The first paths of ModelPath that hello.limits.paths names; all where it does not say.
+int CountPaths(const Json& said) {
+  const auto list = said.is_object() ? said.find("paths") : said.end();
+  if (!said.is_object() || list == said.end() || !list->is_array()) {
+    return static_cast<int>(std::size(kModelPathNames));
+  }
+  int count = 1;  // every model answers its prompt
+  for (size_t i = 1; i < std::size(kModelPathNames); ++i) {
+    if (std::find(list->begin(), list->end(), kModelPathNames[i]) == list->end()) break;
+    ++count;
+  }
+  return count;
 }
 
 void NameMissingFamilies(const Limits& limits, std::vector<std::string>& narrowed) {
@@ -58,7 +74,18 @@ Limits NarrowLimits(const Json& hello, std::vector<std::string>* narrowed) {
   const auto stores = [&](const char* dtype) {
     return storage.is_array() && std::find(storage.begin(), storage.end(), dtype) != storage.end();
   };
+  // What an engine has to say only where it is the exception.
+  const auto lacks = [&](const char* what) {
+    const auto found = said.is_object() ? said.find(what) : said.end();
+    return said.is_object() && found != said.end() && *found == false;
+  };
   Limits limits;
+  limits.paths = CountPaths(said);
+  limits.min_p = !lacks("min_p");
+  limits.logit_bias = !lacks("logit_bias");
+  limits.sampler_history = !lacks("sampler_history");
+  limits.logprobs = !lacks("logprobs");
+  limits.streams = !lacks("stream");
   limits.masks = serves("masks");
   limits.chunked_prefill = serves("chunked_prefill");
   limits.reduced_storage = stores("BF16") && stores("F16");
@@ -68,6 +95,17 @@ Limits NarrowLimits(const Json& hello, std::vector<std::string>* narrowed) {
     if (!limits.masks) narrowed->push_back("masks");
     if (!limits.chunked_prefill) narrowed->push_back("chunked_prefill");
     if (!limits.reduced_storage) narrowed->push_back("reduced_storage");
+    for (size_t i = limits.paths; i < std::size(kModelPathNames); ++i) {
+      narrowed->push_back("path:" + std::string(kModelPathNames[i]));
+    }
+    const std::pair<bool, const char*> others[] = {{limits.min_p, "min_p"},
+                                                   {limits.logit_bias, "bias"},
+                                                   {limits.sampler_history, "history"},
+                                                   {limits.logprobs, "log_probs"},
+                                                   {limits.streams, "stream"}};
+    for (const auto& [served, label] : others) {
+      if (!served) narrowed->push_back(label);
+    }
     NameMissingFamilies(limits, *narrowed);
   }
   return limits;

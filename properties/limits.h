@@ -27,6 +27,12 @@ struct Limits {
   bool masks = false;            // the engine takes left-padding masks
   bool chunked_prefill = false;  // a prefill in several calls
   bool reduced_storage = true;   // BF16 and F16 checkpoints
+  int paths = 3;                 // the first so many of ModelPath
+  bool min_p = true;             // the sampler's parameters
+  bool logit_bias = true;
+  bool sampler_history = true;  // tokens that an explicit draw is penalised for
+  bool logprobs = true;         // extras of `generate`
+  bool streams = true;
   // One bit for each Family: those to draw, and those of which the head may be the embedding.
   uint32_t families = ~uint32_t{0};
   uint32_t tied_families = ~uint32_t{0};

@@ -139,7 +139,7 @@ int64_t HeadInteger(const Reply& load, const char* name) {
 
 // The case as a model run: what config.json says, as far as requests, answers and bounds need it.
 // `load`: the answer of whoever decides what the files mean.
-ModelRunCase RunOf(const LoaderCase& c, const Reply& load) {
+ModelRunCase RunOf(const LoaderCase& c, const Reply& load, ModelPath path) {
   auto recipe = std::make_shared<ModelRecipe>(c.model);
   recipe->spec.vocab = static_cast<int>(std::max<int64_t>(HeadInteger(load, "vocab"), 1));
   if (const int64_t layers = HeadInteger(load, "layers"); layers > 0) {
@@ -152,7 +152,16 @@ ModelRunCase RunOf(const LoaderCase& c, const Reply& load) {
     sequence.ids.push_back(id % recipe->spec.vocab);
   }
   sequence.chunks = {static_cast<int32_t>(sequence.ids.size())};
-  return {.model = std::move(recipe), .path = ModelPath::kReadout, .sequences = {sequence}};
+  return {.model = std::move(recipe), .path = path, .sequences = {sequence}};
+}
+
+// All positions where the engine answers them, else the last one.
+ModelPath PathOf(const Reply& engine_load) {
+  if (!engine_load.ok()) return ModelPath::kReadout;
+  const auto paths = engine_load.message.head.find("paths");
+  const bool lacks = paths != engine_load.message.head.end() && paths->is_array() &&
+                     std::find(paths->begin(), paths->end(), "readout") == paths->end();
+  return lacks ? ModelPath::kPrompt : ModelPath::kReadout;
 }
 
 // Logits of the model that observation `load` holds.
@@ -160,7 +169,8 @@ DerivedRequest LogitsAfter(size_t load, const Case& erased) {
   return [load, erased](Observations& seen) {
     const auto& c = erased.As<LoaderCase>();
     const Reply& meaning = seen[kExactLoad].ok() ? seen[kExactLoad] : seen[kEngineLoad];
-    Message request = LogitsRequest(RunOf(c, meaning), ModelPath::kReadout);
+    const ModelPath path = load == kExactLoad ? ModelPath::kReadout : PathOf(seen[kEngineLoad]);
+    Message request = LogitsRequest(RunOf(c, meaning, path), path);
     request.head["model"] = seen[load].ok() ? seen[load].message.head.value("model", "") : "";
     return request;
   };
@@ -286,7 +296,7 @@ Verdict Judge(const Case& erased, Observations& seen) {
                   absl::StrCat("loads a vocabulary of ", HeadInteger(load, "vocab"),
                                "; config.json says ", HeadInteger(meaning, "vocab")));
   }
-  const ModelRunCase run = RunOf(c, meaning);
+  const ModelRunCase run = RunOf(c, meaning, PathOf(load));
   const Reply& reply = seen[kEngineRun];
   // An engine may say so instead of answering infinities.
   const bool refused = !reply.ok() && reply.failure->kind == FailureKind::kRefused;

@@ -52,8 +52,8 @@ static void Visit(FieldVisitor& v, const Limits& limits, GenerationCase& c) {
     v.Shared("model", [&] { VisitModelRecipe(v, tiny, model); });
   });
   VisitRequest(v, limits, c);
-  v.Bool("log_probs", c.log_probs);
-  v.Bool("stream", c.stream);
+  v.Bool("log_probs", c.log_probs, {.count = limits.logprobs ? 2u : 1u});
+  v.Bool("stream", c.stream, {.count = limits.streams ? 2u : 1u});
   v.Bool("sampled", c.sampled, {.typical = 1, .interesting = {false, true}});
   v.Table("temperature", c.temperature, kTemperatures);
   v.Int("top_k", c.top_k, {.lo = 0, .hi = 3});

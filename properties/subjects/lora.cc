@@ -71,7 +71,7 @@ static void Visit(FieldVisitor& v, const Limits& limits, LoraCase& c) {
     v.Shared("model", [&] { VisitModelRecipe(v, limits, model); });
   });
   v.Group("adapter", [&] { VisitAdapter(v, c.model->spec, c.adapter); });
-  v.Enum("path", c.path, kModelPathNames);
+  v.Enum("path", c.path, kModelPathNames, {.count = static_cast<size_t>(limits.paths)});
   VisitIds(v, limits, c);
 }
 

@@ -111,7 +111,7 @@ static void Visit(FieldVisitor& v, const Limits& limits, ModelRunCase& c) {
   EditRecipe(c.model, [&](ModelRecipe& model) {
     v.Shared("model", [&] { VisitModelRecipe(v, limits, model, kAllFamilies); });
   });
-  v.Enum("path", c.path, kModelPathNames);
+  v.Enum("path", c.path, kModelPathNames, {.count = static_cast<size_t>(limits.paths)});
   int64_t budget = limits.max_multiply_adds / MultiplyAddsPerToken(c.model->spec);
   const ListRange range{.min = 1,
                         .max = static_cast<size_t>(limits.max_sequences),

@@ -81,7 +81,8 @@ void VisitLogits(FieldVisitor& v, const Limits& limits, LogitRecipe& logits) {
   v.U64("seed", logits.seed);
 }
 
-void VisitParameters(FieldVisitor& v, int vocab, SamplingParameters& parameters) {
+void VisitParameters(FieldVisitor& v, const Limits& limits, int vocab,
+                     SamplingParameters& parameters) {
   v.Table("temperature", parameters.temperature, kTemperatures);
   v.Int("top_k", parameters.top_k,
         {.lo = 0,
@@ -89,7 +90,8 @@ void VisitParameters(FieldVisitor& v, int vocab, SamplingParameters& parameters)
          .interesting = {0, 0, 1, 2, vocab - 1, vocab},
          .phase = ShrinkPhase::kConfiguration});
   v.Table("top_p", parameters.top_p, kTopPs);
-  v.Table("min_p", parameters.min_p, kMinPs);
+  const auto min_ps = absl::MakeConstSpan(kMinPs);
+  v.Table("min_p", parameters.min_p, limits.min_p ? min_ps : min_ps.first(1));
   v.Table("repetition_penalty", parameters.repetition_penalty, kPenalties);
 }
 
@@ -132,9 +134,11 @@ static void Visit(FieldVisitor& v, const Limits& limits, SamplerCase& c) {
            VisitGeneration(e, limits, generation);
          });
   const int vocab = generations == 1 ? c.generations[0].model.spec.vocab : c.logits.vocab;
-  VisitParameters(v, vocab, c.parameters);
-  VisitIds(v, "history", vocab, {.min = 0, .max = 64, .typical = 8, .repeats = true}, c.history);
-  const size_t most = generations == 0 ? 4 : 0;
+  VisitParameters(v, limits, vocab, c.parameters);
+  const size_t longest = limits.sampler_history ? 64 : 0;
+  VisitIds(v, "history", vocab, {.min = 0, .max = longest, .typical = 8, .repeats = true},
+           c.history);
+  const size_t most = generations == 0 && limits.logit_bias ? 4 : 0;
   v.List("bias", c.bias, {.min = 0, .max = most, .typical = 0},
          [vocab](FieldVisitor& e, LogitBias& bias) {
            e.Int("id", bias.id, {.lo = 0, .hi = vocab - 1, .phase = ShrinkPhase::kValues});
