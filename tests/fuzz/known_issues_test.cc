@@ -60,6 +60,13 @@ TEST(KnownIssuesTest, NumbersAreComparedAsNumbers) {
                        "1", MakePlanted({}, 10)));
 }
 
+TEST(KnownIssuesTest, AValueMayBeAnotherField) {
+  const KnownIssue same =
+      ParseOne("planted/fake/race/state|fake|when items = width|until|why|a.case");
+  EXPECT_TRUE(Matches(same, "1", MakePlanted({7, 7}, 2)));
+  EXPECT_FALSE(Matches(same, "1", MakePlanted({7, 7}, 3)));
+}
+
 TEST(KnownIssuesTest, FieldsThatTheCaseLacksNeverMatch) {
   EXPECT_FALSE(Matches(ParseOne("planted/fake/race/state|fake|when wdith != 9|until|why|a.case"),
                        "1", MakePlanted({}, 8)));

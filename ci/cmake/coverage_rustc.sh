@@ -1,0 +1,9 @@
+#!/bin/sh
+# RUSTC_WRAPPER of the fuzz builds: coverage counters, as clang's fuzzing engines read them, in the crates of the engine only; build
+# scripts and third-party crates stay plain.
+case " $* " in
+  *" --crate-name lattice_"* | *" --crate-name toy_engine"*)
+    exec "$@" -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+      -Cllvm-args=-sanitizer-coverage-pc-table ;;
+  *) exec "$@" ;;
+esac
