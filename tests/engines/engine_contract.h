@@ -14,6 +14,7 @@
 
 #include "engines/engine.h"
 #include "tests/engines/engine_requests.h"
+#include "tests/engines/lattice_deviations.h"
 
 namespace crosscheck::contract {
 
@@ -39,7 +40,7 @@ inline void CallsAnUnknownOpUnsupported(Engine& engine, const Checkpoints&) {
 // answer.
 inline void RefusesWrongTypes(Engine& engine, const Checkpoints& checkpoints) {
   const std::string model = Load(engine, checkpoints, 0);
-  const Message good = LogitsRequest(model, "readout", {1, 2, 3});
+  const Message good = LogitsRequest(model, "prompt", {1, 2, 3});
   const Reply before = ExpectAnswers(engine, good);
   const std::pair<const char*, Json> wrong[] = {{"/path", 7},
                                                 {"/sequences", "1 2 3"},
@@ -87,47 +88,42 @@ inline void RefusesMissingFields(Engine& engine, const Checkpoints& checkpoints)
   ExpectAnswers(engine, logits);
 }
 
-// lattice 0.15.0 asserts the ids of its debug forward (path prompt of Qwen3.5): a caught panic
-// instead of a typed error.
-inline FailureKind KindForAnIdOutsideTheVocabulary(const std::string& engine,
-                                                   const std::string& path, Family family) {
-  return engine == "lattice" && path == "prompt" && family != Family::kLlama
-             ? FailureKind::kInternal
-             : FailureKind::kRefused;
-}
-
 inline void RefusesIdsOutsideTheVocabulary(Engine& engine, const Checkpoints& checkpoints) {
   const std::string model = Load(engine, checkpoints, 0);
   const int64_t vocab = checkpoints.spec(0).vocab;
-  const Reply hello =
-      ExpectAnswers(engine, Request("hello", {{"protocol", {1}}, {"client", "contract test"}}));
-  ASSERT_TRUE(hello.ok());
-  const std::string name = hello.message.head["name"];
+  const Json hello = Hello(engine);
+  const Family family = checkpoints.spec(0).family;
   const bool generates = Serves(engine, "generate/1");
+  const std::vector<std::string> paths = Paths(engine, checkpoints);
   for (const int64_t id : {vocab, vocab + 1, int64_t{-1}, int64_t{1} << 40}) {
-    for (const char* path : {"prompt", "readout", "session"}) {
+    for (const std::string& path : paths) {
       Message request = LogitsRequest(model, path, {1});
       request.head["sequences"][0]["ids"].push_back(id);
       // What no u32 holds never reaches an engine's own check.
       const bool reaches = id >= 0 && id < int64_t{1} << 32;
-      ExpectFails(engine, request,
-                  reaches ? KindForAnIdOutsideTheVocabulary(name, path, checkpoints.spec(0).family)
-                          : FailureKind::kRefused);
+      ExpectFails(
+          engine, request,
+          reaches ? KindOfRefusal(hello, path, Bad::kForeignId, family) : FailureKind::kRefused);
     }
     ExpectFails(engine, Request("nll", {{"ids", {1, id}}}, model), FailureKind::kRefused);
     if (!generates) continue;
     Message generate = GenerateRequest(model, {1}, 2);
     generate.head["ids"].push_back(id);
-    ExpectFails(engine, generate, FailureKind::kRefused);
+    ExpectFails(engine, generate,
+                id >= 0 && id < int64_t{1} << 32
+                    ? KindOfRefusal(hello, "generate", Bad::kForeignId, family)
+                    : FailureKind::kRefused);
   }
-  ExpectAnswers(engine, LogitsRequest(model, "readout", {0, static_cast<int>(vocab) - 1}),
+  ExpectAnswers(engine, LogitsRequest(model, "prompt", {0, static_cast<int>(vocab) - 1}),
                 static_cast<int>(vocab));
 }
 
 inline void RefusesAnEmptyPrompt(Engine& engine, const Checkpoints& checkpoints) {
+  const Json hello = Hello(engine);
   const std::string model = Load(engine, checkpoints, 0);
-  for (const char* path : {"prompt", "readout", "session"}) {
-    ExpectFails(engine, LogitsRequest(model, path, {}), FailureKind::kRefused);
+  for (const std::string& path : Paths(engine, checkpoints)) {
+    ExpectFails(engine, LogitsRequest(model, path, {}),
+                KindOfRefusal(hello, path, Bad::kEmptyPrompt, checkpoints.spec(0).family));
   }
   if (!Serves(engine, "generate/1")) return;
   ExpectFails(engine, GenerateRequest(model, {}, 2), FailureKind::kRefused);
@@ -136,35 +132,35 @@ inline void RefusesAnEmptyPrompt(Engine& engine, const Checkpoints& checkpoints)
 inline void TakesTheLongestPromptAndRefusesOneMore(Engine& engine, const Checkpoints& checkpoints) {
   const std::string model = Load(engine, checkpoints, 0);
   const ModelSpec& spec = checkpoints.spec(0);
-  for (const char* path : {"prompt", "readout", "session"}) {
+  const Json hello = Hello(engine);
+  for (const std::string& path : Paths(engine, checkpoints)) {
     ExpectAnswers(engine, LogitsRequest(model, path, Ids(spec.max_positions, spec.vocab)),
                   spec.vocab);
     ExpectFails(engine, LogitsRequest(model, path, Ids(spec.max_positions + 1, spec.vocab)),
-                FailureKind::kRefused);
+                KindOfRefusal(hello, path, Bad::kTooManyPositions, spec.family));
   }
 }
 
 inline void KeepsTwoModelsApart(Engine& engine, const Checkpoints& checkpoints) {
   const std::string first = Load(engine, checkpoints, 0);
-  const Message request = LogitsRequest(first, "readout", {1, 2, 3});
+  const Message request = LogitsRequest(first, "prompt", {1, 2, 3});
   const Reply alone = ExpectAnswers(engine, request, checkpoints.spec(0).vocab);
   const std::string second = Load(engine, checkpoints, 1);
   EXPECT_NE(first, second);
   const Reply other =
-      ExpectAnswers(engine, LogitsRequest(second, "readout", {1, 2, 3}), checkpoints.spec(1).vocab);
+      ExpectAnswers(engine, LogitsRequest(second, "prompt", {1, 2, 3}), checkpoints.spec(1).vocab);
   EXPECT_TRUE(SameAnswer(alone, ExpectAnswers(engine, request, checkpoints.spec(0).vocab)));
   EXPECT_FALSE(SameAnswer(alone, other));
 }
 
 inline void UnloadsAndReloads(Engine& engine, const Checkpoints& checkpoints) {
   const std::string model = Load(engine, checkpoints, 0);
-  const Reply before = ExpectAnswers(engine, LogitsRequest(model, "readout", {1, 2, 3}));
+  const Reply before = ExpectAnswers(engine, LogitsRequest(model, "prompt", {1, 2, 3}));
   ExpectAnswers(engine, Request("unload", Json::object(), model));
-  ExpectFails(engine, LogitsRequest(model, "readout", {1, 2, 3}), FailureKind::kBadRequest);
+  ExpectFails(engine, LogitsRequest(model, "prompt", {1, 2, 3}), FailureKind::kBadRequest);
   ExpectFails(engine, Request("unload", Json::object(), model), FailureKind::kBadRequest);
   const std::string again = Load(engine, checkpoints, 0);
-  EXPECT_TRUE(
-      SameAnswer(before, ExpectAnswers(engine, LogitsRequest(again, "readout", {1, 2, 3}))));
+  EXPECT_TRUE(SameAnswer(before, ExpectAnswers(engine, LogitsRequest(again, "prompt", {1, 2, 3}))));
 }
 
 inline void RefusesAFolderThatIsNoCheckpoint(Engine& engine, const Checkpoints& checkpoints) {
@@ -176,10 +172,15 @@ inline void AnswersTheSameBitsTwice(Engine& engine, const Checkpoints& checkpoin
   const std::string model = Load(engine, checkpoints, 0);
   std::vector<Message> requests = {Request("nll", {{"ids", {1, 2, 3}}}, model)};
   if (Serves(engine, "generate/1")) requests.push_back(GenerateRequest(model, {1, 2, 3}, 6));
-  for (const char* path : {"prompt", "readout", "session"}) {
+  for (const std::string& path : Paths(engine, checkpoints)) {
     requests.push_back(LogitsRequest(model, path, {3, 1, 4, 1, 5}));
   }
-  requests.push_back(Request("hidden", {{"ids", {1, 2, 3}}}, model));
+  const Message hidden = Request("hidden", {{"ids", {1, 2, 3}}}, model);
+  if (ShowsHiddenStates(Hello(engine))) {
+    requests.push_back(hidden);
+  } else {
+    ExpectFails(engine, hidden, FailureKind::kUnsupported);
+  }
   for (const Message& request : requests) {
     const Reply first = ExpectAnswers(engine, request, checkpoints.spec(0).vocab);
     EXPECT_TRUE(SameAnswer(first, ExpectAnswers(engine, request, checkpoints.spec(0).vocab)))
@@ -189,6 +190,10 @@ inline void AnswersTheSameBitsTwice(Engine& engine, const Checkpoints& checkpoin
 
 // The session path answers the last position of the last chunk and every later one, and says so.
 inline void NamesThePositionsOfASession(Engine& engine, const Checkpoints& checkpoints) {
+  const std::vector<std::string> paths = Paths(engine, checkpoints);
+  if (std::find(paths.begin(), paths.end(), "session") == paths.end()) {
+    GTEST_SKIP() << "the engine has no path session";
+  }
   const std::string model = Load(engine, checkpoints, 0);
   Message request = LogitsRequest(model, "session", {3, 1, 4, 1, 5, 9});
   request.head["sequences"][0]["chunks"] = {4};
@@ -293,13 +298,16 @@ inline void DoesNotGrowInAThousandRequests(Engine& engine, const Checkpoints& ch
 #if __has_feature(address_sanitizer)
   GTEST_SKIP() << "the sanitizer keeps freed memory";
 #endif
+  const std::vector<std::string> paths = Paths(engine, checkpoints);
   const auto run = [&](int count) {
     for (int i = 0; i < count; ++i) {
       const std::string model = i % 10 == 0 ? Load(engine, checkpoints, 0) : "";
       if (model.empty()) {
         engine.Call(Request("ping"));
       } else {
-        engine.Call(LogitsRequest(model, i % 20 == 0 ? "readout" : "session", {1, 2, 3, 4}));
+        for (const std::string& path : paths) {
+          engine.Call(LogitsRequest(model, path, {1, 2, 3, 4}));
+        }
         engine.Call(Request("nll", {{"ids", {1, 99999}}}, model));
         engine.Call(Request("unload", Json::object(), model));
       }

@@ -40,6 +40,18 @@ std::string WhyMissing(const std::string& name) {
   return "";
 }
 
+// Every version of lattice that is built beside the default, and a local checkout.
+std::vector<std::string> OtherVersionsOfLattice() {
+  std::vector<std::string> names;
+  for (const EngineInfo& engine : ListEngines()) {
+    if (engine.name != "lattice") continue;
+    for (const std::string& version : engine.versions) {
+      if (version != engine.version) names.push_back("lattice@" + version);
+    }
+  }
+  return names;
+}
+
 class EngineContractTest : public testing::Test {
  public:
   EngineContractTest(std::string engine, bool in_host, Family family,
@@ -104,6 +116,11 @@ const bool registered = [] {
   for (const char* engine : {"exact", "lattice", kAdapter}) Register(engine, true);
   for (const Family family : {Family::kLlama, Family::kQwen35Moe}) {
     for (const char* engine : {"exact:fp32", "torch", "lattice"}) Register(engine, false, family);
+  }
+  for (const std::string& engine : OtherVersionsOfLattice()) {
+    for (const Family family : {Family::kQwen35, Family::kQwen35Moe}) {
+      Register(engine, false, family);
+    }
   }
   return true;
 }();

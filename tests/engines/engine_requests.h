@@ -46,9 +46,13 @@ Message LogitsRequest(const std::string& model, const std::string& path,
 Message GenerateRequest(const std::string& model, const std::vector<int>& ids, int max_tokens);
 // Loads checkpoint i; fails the test and returns "" when it cannot.
 std::string Load(Engine& engine, const Checkpoints& checkpoints, int i);
+// The code paths of `logits` that the engine says it has for checkpoint 0; "prompt" is always one.
+std::vector<std::string> Paths(Engine& engine, const Checkpoints& checkpoints);
 // Equal but for "id" and "seconds".
 bool SameAnswer(const Reply& a, const Reply& b);
 
+// The answer to hello.
+Json Hello(Engine& engine);
 // Whether hello lists the extension; what an engine does not offer is no part of its contract.
 bool Serves(Engine& engine, std::string_view extension);
 
@@ -129,6 +133,15 @@ inline std::string Load(Engine& engine, const Checkpoints& checkpoints, int i) {
   return reply.message.head["model"].get<std::string>();
 }
 
+inline std::vector<std::string> Paths(Engine& engine, const Checkpoints& checkpoints) {
+  const Reply reply = ExpectAnswers(engine, Request("load", {{"path", checkpoints.path(0)}}));
+  if (!reply.ok()) return {};
+  const auto paths = reply.message.head["paths"].get<std::vector<std::string>>();
+  EXPECT_NE(std::find(paths.begin(), paths.end(), "prompt"), paths.end());
+  ExpectAnswers(engine, Request("unload", Json::object(), reply.message.head["model"]));
+  return paths;
+}
+
 inline bool SameAnswer(const Reply& a, const Reply& b) {
   if (!a.ok() || !b.ok()) return false;
   Json heads[] = {a.message.head, b.message.head};
@@ -146,11 +159,15 @@ inline bool SameAnswer(const Reply& a, const Reply& b) {
   return true;
 }
 
-inline bool Serves(Engine& engine, std::string_view extension) {
+inline Json Hello(Engine& engine) {
   const Reply hello =
       ExpectAnswers(engine, Request("hello", {{"protocol", {1}}, {"client", "contract test"}}));
-  if (!hello.ok()) return false;
-  const Json& extensions = hello.message.head["extensions"];
+  return hello.ok() ? hello.message.head : Json::object();
+}
+
+inline bool Serves(Engine& engine, std::string_view extension) {
+  const Json hello = Hello(engine);
+  const Json extensions = hello.value("extensions", Json::array());
   return std::find(extensions.begin(), extensions.end(), extension) != extensions.end();
 }
 

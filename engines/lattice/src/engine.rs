@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use lattice_inference::family::Qwen35CpuDecoder;
 use lattice_inference::model::Qwen35Model;
 use serde_json::{Value, json};
 
@@ -14,11 +13,8 @@ use crate::fault::{Fault, guard};
 use crate::formats::Served;
 use crate::frame::{self, Answer, Payload};
 use crate::request::{self, Fields};
-use crate::{generate, logits, probe, program, sampler};
-
-/// The version that Cargo.toml pins.
-const LATTICE_VERSION: &str = "0.15.0";
-const BUILD: &str = "release, features f16 qwen35 ernie45 train-backward";
+use crate::sessions::{self, Owner};
+use crate::{generate, hello, logits, probe, sampler};
 
 /// A loaded model by the engine's own kind, each with its operations.
 enum Kind {
@@ -33,10 +29,9 @@ pub struct Engine {
 
 /// A loaded model. Decoder sessions borrow their owner mutably, so the owner is what is kept.
 pub struct Loaded {
-    decoder: Option<Qwen35CpuDecoder>,
-    /// Where the model was loaded from, and its further copies: the engine runs one session per model.
-    path: String,
-    copies: Vec<Box<Qwen35CpuDecoder>>,
+    decoder: Option<Owner>,
+    #[cfg(has_sessions)]
+    pub copies: sessions::Copies,
     /// The weights in another format, which then answer instead of the f32 model.
     pub served: Option<Served>,
     adapter: Option<Adapter>,
@@ -56,8 +51,15 @@ impl Loaded {
         }
         let served = Served::load(&model, Path::new(path), format)?;
         let adapter_installed = adapter.is_some();
-        let decoder = Some(Qwen35CpuDecoder::new(model));
-        Ok(Self { decoder, path: path.into(), copies: Vec::new(), served, adapter, adapter_installed })
+        let decoder = Some(Owner::new(model));
+        Ok(Self {
+            decoder,
+            #[cfg(has_sessions)]
+            copies: sessions::Copies::new(path),
+            served,
+            adapter,
+            adapter_installed,
+        })
     }
 
     /// Installs the adapter for a request that uses it, and removes it for one that says `"adapter": false`.
@@ -82,19 +84,8 @@ impl Loaded {
         }
     }
 
-    /// `count` decoders of this model, each for one session; a copy is loaded when it is first needed.
-    pub fn owners(&mut self, count: usize) -> Result<Vec<*mut Qwen35CpuDecoder>, Fault> {
-        while self.copies.len() + 1 < count {
-            let model = Qwen35Model::from_safetensors(Path::new(&self.path))?;
-            self.copies.push(Box::new(Qwen35CpuDecoder::new(model)));
-        }
-        let first: *mut Qwen35CpuDecoder = self.decoder()?;
-        let copies = self.copies.iter_mut().map(|copy| &raw mut **copy);
-        Ok(std::iter::once(first).chain(copies).take(count).collect())
-    }
-
     /// The f32 decoder; a model that is served in another format has none.
-    pub fn decoder(&mut self) -> Result<&mut Qwen35CpuDecoder, Fault> {
+    pub fn decoder(&mut self) -> Result<&mut Owner, Fault> {
         self.refuse_other_format()?;
         self.decoder.as_mut().ok_or_else(|| Fault::internal("the model was lost in an earlier panic"))
     }
@@ -115,7 +106,7 @@ impl Loaded {
     /// The model as its checkpoint has it, in whatever format it is served.
     pub fn stored_model(&self) -> Result<&Qwen35Model, Fault> {
         let decoder = self.decoder.as_ref();
-        decoder.map(Qwen35CpuDecoder::model).ok_or_else(|| Fault::internal("the model was lost in an earlier panic"))
+        decoder.map(Owner::model).ok_or_else(|| Fault::internal("the model was lost in an earlier panic"))
     }
 
     /// Runs `body` on the model by itself, outside the decoder, which gives no mutable access to it. The model survives
@@ -125,7 +116,7 @@ impl Loaded {
         let Some(decoder) = self.decoder.take() else { unreachable!("checked in the line above") };
         let mut model = decoder.into_model();
         let result = guard(|| body(&mut model));
-        self.decoder = Some(Qwen35CpuDecoder::new(model));
+        self.decoder = Some(Owner::new(model));
         result
     }
 }
@@ -160,7 +151,7 @@ impl Engine {
             {
                 ernie.answer(op, &fields)
             }
-            "hello" => hello(&fields),
+            "hello" => hello::answer(&fields),
             "ping" | "bye" => Ok(Answer::empty()),
             // One request runs at a time, so there is nothing to cancel.
             "cancel" => request::unsigned(&fields, "target").map(|_| Answer::empty()),
@@ -170,7 +161,7 @@ impl Engine {
             "nll" => probe::nll(self.loaded(&fields)?, &fields),
             "hidden" => probe::hidden(self.loaded(&fields)?, &fields),
             "taps" => probe::taps(self.loaded(&fields)?, &fields),
-            "program" => program::answer(self.loaded(&fields)?, &fields),
+            "program" => sessions::program(self.loaded(&fields)?, &fields),
             "generate" => generate::answer(self.loaded(&fields)?, &fields),
             "draw" => sampler::draw(&fields, &Payload::parse(&frame[frame.len() - payload_bytes..])?),
             "invert" => sampler::invert(&fields, &Payload::parse(&frame[frame.len() - payload_bytes..])?),
@@ -215,7 +206,7 @@ impl Engine {
                     return Err(Fault::unsupported("adapters and weight formats of the engine's ERNIE model"));
                 }
                 let ernie = Ernie::load(Path::new(path), &config)?;
-                let (vocab, context, eos) = (ernie.vocab(), ernie.context, json!(ernie.eos));
+                let (vocab, context, eos) = (ernie.vocab(), ernie.context(), json!(ernie.eos()));
                 (Kind::Ernie(ernie), vocab, context, eos)
             }
             _ => {
@@ -231,7 +222,7 @@ impl Engine {
             "model": handle,
             "vocab": vocab,
             "context": context,
-            "paths": ["prompt", "readout", "session"],
+            "paths": hello::paths(),
             "eos": eos,
             "echo": {"dtype": "f32", "threads": 1, "path": path, "format": format.unwrap_or("f32")},
         });
@@ -280,47 +271,4 @@ fn check_load_options(fields: &Fields) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-fn hello(fields: &Fields) -> Result<Answer, Fault> {
-    if let Some(versions) = request::optional(fields, "protocol") {
-        let versions = versions.as_array().ok_or_else(|| Fault::bad_request("\"protocol\" is not an array"))?;
-        if !versions.contains(&Value::from(1)) {
-            return Err(Fault::unsupported("this engine speaks protocol 1"));
-        }
-    }
-    Ok(Answer::head(json!({
-        "protocol": 1,
-        "name": "lattice",
-        "version": LATTICE_VERSION,
-        "build": BUILD,
-        "extensions": ["core", "model/1", "session/1", "generate/1", "sampler/1", "lora/1"],
-        "environment": {"cpu": cpu_features(), "rustc": env!("CROSSCHECK_RUSTC")},
-        "limits": {
-            "masks": false,
-            "batched": false,
-            "chunked_prefill": false,
-            "logit_bias": false,
-            "storage": ["F32", "BF16", "F16"],
-            "families": ["qwen3_5", "llama", "qwen3_5_moe"],
-            "tied_families": ["qwen3_5", "qwen3_5_moe"],
-            "taps": probe::stage_names(),
-        },
-    })))
-}
-
-/// The instruction sets between which lattice's kernels choose at run time.
-fn cpu_features() -> Vec<&'static str> {
-    let mut features = vec![std::env::consts::ARCH];
-    #[cfg(target_arch = "x86_64")]
-    for (name, present) in [
-        ("avx2", is_x86_feature_detected!("avx2")),
-        ("fma", is_x86_feature_detected!("fma")),
-        ("avx512f", is_x86_feature_detected!("avx512f")),
-    ] {
-        if present {
-            features.push(name);
-        }
-    }
-    features
 }

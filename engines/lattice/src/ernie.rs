@@ -4,26 +4,25 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lattice_arch::sampling::argmax_f32_first_wins;
 use lattice_inference::model::ernie45::{Ernie45Config, Ernie45KvCache, Ernie45Model, Ernie45Weights, MAX_SEQ_LEN};
+use lattice_inference::sampling::CandidateSet;
 use lattice_inference::weights::SafetensorsFile;
 use serde_json::{Map, Value, json};
 
+use crate::counters::Counters;
 use crate::fault::{Fault, guard};
 use crate::frame::{Answer, Tensor};
 use crate::generate::check_path;
 use crate::logits::{self, Path as LogitsPath, Sequence};
-use crate::program::parse_want;
 use crate::request::{self, Fields};
-use crate::session::Counters;
 
 const STAGES: [&str; 3] = ["embedding", "layer_out", "final_norm"];
 
 pub struct Ernie {
     model: Ernie45Model,
     /// Positions of a sequence at most: of the configuration, as the engine reads none, and the engine's own limit.
-    pub context: usize,
-    pub eos: Option<u32>,
+    context: usize,
+    eos: Option<u32>,
 }
 
 impl Ernie {
@@ -48,6 +47,14 @@ impl Ernie {
 
     pub fn vocab(&self) -> usize {
         self.model.config().vocab_size
+    }
+
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    pub fn eos(&self) -> Option<u32> {
+        self.eos
     }
 
     /// The answer to an operation on the model.
@@ -192,7 +199,7 @@ impl Ernie {
         let mut generated = Vec::new();
         let mut reason = "length";
         while generated.len() < budget {
-            let next = argmax_f32_first_wins(&logits);
+            let next = CandidateSet::from_full_logits(&logits).argmax();
             if Some(next) == self.eos {
                 reason = "eos";
             } else if stop.contains(&next) {
@@ -220,7 +227,7 @@ impl Ernie {
         if request::flag(fields, "calls")? {
             return Err(Fault::unsupported("the engine has no decoder session for its ERNIE model, only a cache"));
         }
-        let wanted = parse_want(fields)?;
+        let wanted = request::wants_logits(fields)?;
         let mut caches = BTreeMap::new();
         let mut counters = Counters::default();
         let mut steps = Vec::new();

@@ -1,19 +1,15 @@
-//! `generate`: from ids to ids through a decoder session and the engine's own driver.
+//! `generate`: the configuration of a generation, and the way that a model answers it.
 
-use lattice_arch::decoder::SessionRequest;
-use lattice_arch::decoder::driver;
-use lattice_inference::family::{DecoderModel, Qwen35CpuDecoder};
-use lattice_inference::model::Qwen35Model;
-use lattice_inference::{GenerateConfig, StopReason};
-use serde_json::{Value, json};
+#[cfg(has_stop_reason)]
+use lattice_inference::StopReason;
+use serde_json::Value;
 
 use crate::engine::Loaded;
 use crate::fault::Fault;
-use crate::formats::Served;
-use crate::frame::{Answer, Tensor};
+use crate::frame::Answer;
 use crate::request::{self, Fields};
-use crate::sampler::ORDER;
-use crate::session::{Counters, Observed, neutral_config};
+use crate::sessions;
+use crate::versions::{GenerateConfig, set_min_p};
 
 pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     check_path(fields)?;
@@ -22,10 +18,11 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     }
     let stream = request::flag(fields, "stream")?;
     let config = parse_config(fields)?;
-    if let Some(served) = &loaded.served {
-        return answer_by_text(served, loaded.stored_model()?, &request::ids(fields, "ids")?, &config);
+    let ids = request::ids(fields, "ids")?;
+    match &loaded.served {
+        Some(served) => served.generate(loaded.stored_model()?, &ids, &config),
+        None => sessions::generate(loaded, ids, config, stream),
     }
-    answer_by_driver(loaded.decoder()?, request::ids(fields, "ids")?, config, stream)
 }
 
 pub fn check_path(fields: &Fields) -> Result<(), Fault> {
@@ -35,75 +32,33 @@ pub fn check_path(fields: &Fields) -> Result<(), Fault> {
     }
 }
 
-fn answer_by_driver(
-    decoder: &mut Qwen35CpuDecoder,
-    ids: Vec<u32>,
-    config: GenerateConfig,
-    stream: bool,
-) -> Result<Answer, Fault> {
-    let eos = decoder.model().config().eos_token_id;
-    let request = SessionRequest::new(ids, config, eos);
-    let mut session = Observed::new(decoder.session(&request)?);
-    let last_choice = session.last_choice.clone();
-    let mut streamed = Vec::new();
-    let result = driver::run_into(
-        &mut session,
-        request.config(),
-        request.think_close_id(),
-        None,
-        request.prompt_ids(),
-        eos,
-        stream,
-        &|| false,
-        |_| streamed.extend(last_choice.get()),
-        |_, _| {}, // No text is made: ids in, ids out.
-        &mut String::new(),
-        &mut Vec::new(),
-        |_, _| true,
-        || {},
-        String::new,
-    )?;
-    let stop = match stop_word(result.stop_reason)? {
-        // The driver has one reason for both; the id that stopped it is the last one chosen.
-        "eos" if session.last_choice.get() != Some(eos) => "stop",
-        word => word,
-    };
-    let generated = result.generated_ids.len();
-    let counters = Counters { prefill: session.prefilled, step: session.stepped, generated, ..Counters::default() };
-    let mut counters = counters.to_json();
-    counters["opened"] = Value::from(result.trace.opened);
-    counters["consumed"] = Value::from(result.trace.consumed);
-    let mut head = json!({"ids": result.generated_ids, "stop": stop, "order": ORDER, "counters": counters});
-    if stream {
-        head["streamed"] = Value::from(streamed);
-    }
-    let mut tensors = Vec::new();
-    if request.config().logprobs.is_some() {
-        let values: Vec<f32> = result.token_logprobs.iter().map(|token| token.logprob).collect();
-        tensors.push(Tensor { name: "logprobs".into(), shape: vec![values.len()], values });
-    }
-    Ok(Answer { head, tensors })
-}
-
-fn stop_word(reason: impl Into<Option<StopReason>>) -> Result<&'static str, Fault> {
+/// Where versions of the engine have one reason more, it is for the same end.
+#[cfg(has_stop_reason)]
+pub fn stop_word(reason: impl Into<Option<StopReason>>) -> Result<&'static str, Fault> {
     match reason.into() {
-        Some(StopReason::Length) => Ok("length"),
+        Some(StopReason::Length | StopReason::KvFull) => Ok("length"),
         Some(StopReason::Eos) => Ok("eos"),
         other => Err(Fault::internal(format!("generation stopped for {other:?}, which nothing asked for"))),
     }
 }
 
-/// By the engine's entry for weights of another format. It does not say which id stopped it.
-fn answer_by_text(served: &Served, model: &Qwen35Model, ids: &[u32], config: &GenerateConfig) -> Result<Answer, Fault> {
-    if !config.stop_token_ids.is_empty() {
-        return Err(Fault::unsupported(format!("stop ids with {} weights", served.format())));
+/// Greedy, every field set that has another default: those of min-p, grammar, stop strings, budget of reasoning and
+/// log-probs are neutral, and older versions have not all of them.
+pub fn neutral_config(max_new_tokens: usize) -> GenerateConfig {
+    let mut config = GenerateConfig::default();
+    config.max_new_tokens = max_new_tokens;
+    config.temperature = 0.0;
+    config.top_k = 0;
+    config.top_p = 1.0;
+    config.repetition_penalty = 1.0;
+    config.seed = Some(0);
+    config.stop_token_ids = Vec::new();
+    config.enable_thinking = false;
+    #[cfg(has_mtp)]
+    {
+        config.enable_mtp = Some(false);
     }
-    let output = served.generate(model, ids, config)?;
-    let stop = stop_word(output.stop_reason)?;
-    let generated = output.generated_tokens;
-    let counters = Counters { prefill: output.prompt_tokens, generated, ..Counters::default() };
-    let format = served.format();
-    Ok(Answer::head(json!({"ids": output.token_ids, "stop": stop, "counters": counters.to_json(), "format": format})))
+    config
 }
 
 /// Sampling parameters are always complete. Those that the engine has not must be neutral.
@@ -120,9 +75,22 @@ fn parse_config(fields: &Fields) -> Result<GenerateConfig, Fault> {
     config.temperature = request::number(sampling, "temperature")? as f32;
     config.top_k = usize::try_from(request::unsigned(sampling, "top_k")?).unwrap_or(usize::MAX);
     config.top_p = request::number(sampling, "top_p")? as f32;
-    config.min_p = request::number(sampling, "min_p")? as f32;
+    set_min_p!(config, request::number(sampling, "min_p")? as f32);
     config.repetition_penalty = request::number(sampling, "repetition_penalty")? as f32;
     config.seed = Some(request::unsigned(sampling, "seed")?);
-    config.logprobs = request::flag(fields, "logprobs")?.then_some(0);
+    if request::flag(fields, "logprobs")? {
+        ask_for_log_probabilities(&mut config)?;
+    }
     Ok(config)
+}
+
+#[cfg(has_stop_reason)]
+fn ask_for_log_probabilities(config: &mut GenerateConfig) -> Result<(), Fault> {
+    config.logprobs = Some(0);
+    Ok(())
+}
+
+#[cfg(not(has_stop_reason))]
+fn ask_for_log_probabilities(_: &mut GenerateConfig) -> Result<(), Fault> {
+    Err(Fault::unsupported("\"logprobs\": this version has none"))
 }

@@ -1,23 +1,33 @@
-//! The engine `lattice` behind crosscheck's C ABI (engines/engine_abi.h): lattice-inference 0.15.0, Qwen3.5 and
-//! ERNIE 4.5 (as Llama) on the CPU.
+//! The engine `lattice` behind crosscheck's C ABI (engines/engine_abi.h): one version of lattice-inference, Qwen3.5
+//! and ERNIE 4.5 (as Llama) on the CPU. The build script names what that version offers; where it lacks something, a module
+//! `without_…` stands in and answers `unsupported`.
 //!
 //! Nothing is checked here that the engine checks itself: an input that it rejects is `refused` with its error type, an
 //! input that makes it panic is `internal`.
 
+#[cfg_attr(not(has_sessions), path = "tune_adapter.rs")]
 mod adapter;
-mod calls;
+mod counters;
 mod engine;
+#[cfg_attr(not(has_ernie), path = "without_ernie.rs")]
 mod ernie;
+#[cfg_attr(not(has_f16_hidden), path = "without_f16_hidden.rs")]
+mod f16_hidden;
 mod fault;
 mod formats;
 mod frame;
 mod generate;
+mod hello;
 mod logits;
 mod probe;
-mod program;
+#[cfg_attr(not(has_readout), path = "without_readout.rs")]
+mod readout;
 mod request;
 mod sampler;
-mod session;
+#[cfg_attr(not(has_sessions), path = "without_sessions.rs")]
+mod sessions;
+mod text;
+mod versions;
 
 use std::ffi::c_void;
 

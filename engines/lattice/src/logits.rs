@@ -1,16 +1,15 @@
 //! `logits`: the three f32 code paths of the engine, each by its own name.
 
-use lattice_inference::model::qwen35::{PrefillInput, Qwen35Model};
+use lattice_inference::model::Qwen35Model;
 use serde_json::{Value, json};
 
+use crate::counters::Counters;
 use crate::engine::Loaded;
 use crate::fault::Fault;
 use crate::frame::{Answer, Tensor};
 use crate::request::{self, Fields};
-use crate::session::{Counters, ForcedSession, session_request};
-
-/// The engine reads at most this many rows of the head in one call.
-const READOUT_ROWS: usize = 255;
+use crate::versions::Outcome;
+use crate::{readout, sessions};
 
 #[derive(Clone, Copy)]
 pub enum Path {
@@ -67,8 +66,8 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     answer_with(fields, vocab, |path, sequence, counters| {
         Ok(match path {
             Path::Prompt => (sequence.ids.len().saturating_sub(1), prompt(loaded.model()?, &sequence.ids, counters)?),
-            Path::Readout => (0, readout(loaded.model()?, &sequence.ids, counters)?),
-            Path::Session => (sequence.prefill.saturating_sub(1), session(loaded, sequence, counters)?),
+            Path::Readout => (0, readout::all_positions(loaded.model()?, &sequence.ids, counters)?),
+            Path::Session => (sequence.prefill.saturating_sub(1), sessions::logits(loaded, sequence, counters)?),
         })
     })
 }
@@ -106,39 +105,7 @@ fn parse_prefill(fields: &Fields, length: usize) -> Result<usize, Fault> {
 }
 
 fn prompt(model: &Qwen35Model, ids: &[u32], counters: &mut Counters) -> Result<Vec<f32>, Fault> {
-    let values = model.forward_prompt_debug(ids)?;
+    let values = model.forward_prompt_debug(ids).outcome()?;
     counters.prompt += ids.len();
-    Ok(values)
-}
-
-/// All positions from one prefill for each group of vocabulary rows.
-fn readout(model: &Qwen35Model, ids: &[u32], counters: &mut Counters) -> Result<Vec<f32>, Fault> {
-    let vocab = model.config().vocab_size;
-    let slots: Vec<usize> = (0..ids.len()).collect();
-    let rows: Vec<u32> = (0..vocab as u32).collect();
-    let mut values = vec![0.0; ids.len() * vocab];
-    for (group, rows) in rows.chunks(READOUT_ROWS).enumerate() {
-        let start = group * READOUT_ROWS;
-        let read = model.prefill_readout(PrefillInput::TokenIds(ids), &slots, rows)?;
-        for (position, row) in read.iter().enumerate() {
-            values[position * vocab + start..][..rows.len()].copy_from_slice(row);
-        }
-    }
-    counters.readout += ids.len();
-    Ok(values)
-}
-
-fn session(loaded: &mut Loaded, sequence: Sequence, counters: &mut Counters) -> Result<Vec<f32>, Fault> {
-    let decoder = loaded.decoder()?;
-    let mut prefill = sequence.ids;
-    let steps = prefill.split_off(sequence.prefill);
-    let mut values = Vec::with_capacity((steps.len() + 1) * decoder.model().config().vocab_size);
-    let request = session_request(decoder, prefill, steps.len());
-    let mut session = ForcedSession::open(decoder, &request)?;
-    session.prefill(&mut values)?;
-    for id in steps {
-        session.decode(id, &mut values)?;
-    }
-    session.count(counters);
     Ok(values)
 }

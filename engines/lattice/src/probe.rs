@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lattice_inference::lora_hook::{LoraHook, NoopLoraHook};
-use lattice_inference::model::HiddenPooling;
+use lattice_inference::model::Qwen35Model;
 use serde_json::json;
 
 use crate::engine::Loaded;
 use crate::fault::{Fault, guard};
 use crate::frame::{Answer, Tensor};
 use crate::request::{self, Fields};
+use crate::versions::Outcome;
 
 pub fn nll(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     let values = loaded.model()?.compute_token_nlls(&request::ids(fields, "ids")?)?;
@@ -24,13 +25,34 @@ pub fn hidden(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     }
     let model = loaded.model()?;
     let ids = request::ids(fields, "ids")?;
-    // forward_final_hidden wants two tokens; pooling one token's state is that state, by the same code.
+    // The entry for all positions wants two tokens.
     let rows = match ids.len() {
-        1 => vec![model.embed_tokens(&ids, HiddenPooling::LastToken)?],
-        _ => model.forward_final_hidden(&ids)?,
+        1 => vec![only_state(model, &ids)?],
+        _ => final_states(model, &ids)?,
     };
     let shape = vec![rows.len(), model.config().hidden_size];
     Ok(Answer { head: json!({}), tensors: vec![Tensor { name: "hidden".into(), shape, values: rows.concat() }] })
+}
+
+/// Pooling one token's state is that state, by the same code.
+#[cfg(has_embed_tokens)]
+fn only_state(model: &Qwen35Model, ids: &[u32]) -> Result<Vec<f32>, Fault> {
+    Ok(model.embed_tokens(ids, lattice_inference::model::HiddenPooling::LastToken)?)
+}
+
+#[cfg(not(has_embed_tokens))]
+fn only_state(_: &Qwen35Model, _: &[u32]) -> Result<Vec<f32>, Fault> {
+    Err(Fault::unsupported("this version shows no hidden state of a single token"))
+}
+
+#[cfg(has_final_hidden)]
+fn final_states(model: &Qwen35Model, ids: &[u32]) -> Result<Vec<Vec<f32>>, Fault> {
+    Ok(model.forward_final_hidden(ids)?)
+}
+
+#[cfg(not(has_final_hidden))]
+fn final_states(_: &Qwen35Model, _: &[u32]) -> Result<Vec<Vec<f32>>, Fault> {
+    Err(Fault::unsupported("this version shows no hidden states"))
 }
 
 /// Which side of a projection a stage is.
@@ -103,10 +125,10 @@ pub fn taps(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     let wants_logits = wanted.contains(&LOGITS);
     let recorder = Recorder { wanted, recorded: Arc::clone(&recorded) };
     let logits = loaded.with_model(|model| {
-        model.set_lora(Box::new(recorder))?;
+        model.set_lora(Box::new(recorder)).outcome()?;
         // The hook must go also when the forward pass panics.
-        let result = guard(|| Ok(model.forward_prompt_debug(&ids)?));
-        model.set_lora(Box::new(NoopLoraHook))?;
+        let result = guard(|| model.forward_prompt_debug(&ids).outcome());
+        model.set_lora(Box::new(NoopLoraHook)).outcome()?;
         result
     })?;
     loaded.adapter_installed = false;

@@ -43,6 +43,19 @@ pub fn number(fields: &Fields, name: &str) -> Result<f64, Fault> {
     fields.get(name).and_then(Value::as_f64).ok_or_else(|| wrong(name, "a number"))
 }
 
+/// Whether a program's logits are wanted.
+#[cfg(has_ernie)]
+pub fn wants_logits(fields: &Fields) -> Result<bool, Fault> {
+    let mut logits = false;
+    for want in array(fields, "want")? {
+        match want.as_str() {
+            Some("logits") => logits = true,
+            _ => return Err(Fault::unsupported(format!("\"want\" holds {want} (the engine has \"logits\")"))),
+        }
+    }
+    Ok(logits)
+}
+
 /// Lengths or flags: an array of unsigned integers.
 pub fn counts(fields: &Fields, name: &str) -> Result<Vec<usize>, Fault> {
     let count = |value: &Value| value.as_u64().and_then(|count| usize::try_from(count).ok());
@@ -63,6 +76,7 @@ pub fn ids(fields: &Fields, name: &str) -> Result<Vec<u32>, Fault> {
     array(fields, name)?.iter().map(|value| token_id(value, name)).collect()
 }
 
+#[cfg(has_ernie)]
 pub fn id(fields: &Fields, name: &str) -> Result<u32, Fault> {
     token_id(fields.get(name).unwrap_or(&Value::Null), name)
 }

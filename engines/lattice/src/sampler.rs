@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::fault::Fault;
 use crate::frame::{Answer, Payload};
 use crate::request::{self, Fields};
+use crate::versions::set_min_p;
 
 /// The documented order of penalty, temperature and filters.
 pub const ORDER: &str = "lattice";
@@ -30,10 +31,10 @@ impl Draw {
         })
     }
 
-    fn sampler(&self, seed: u64) -> Sampler {
+    fn sampler(&self, seed: u64) -> Result<Sampler, Fault> {
         let mut sampler = Sampler::new(self.config.clone()).with_seed(seed);
-        sampler.seed_history(&self.history);
-        sampler
+        seed_history(&mut sampler, self)?;
+        Ok(sampler)
     }
 
     /// The steps that `Sampler` documents, on the type that takes the uniform explicitly.
@@ -46,8 +47,33 @@ impl Draw {
         }
         candidates.apply_temperature(config.temperature);
         candidates.retain_top_k(config.top_k);
-        candidates.sample_min_p_top_p(config.min_p, config.top_p, uniform)
+        filter_and_pick(&mut candidates, config, uniform)
     }
+}
+
+#[cfg(has_seed_history)]
+fn seed_history(sampler: &mut Sampler, draw: &Draw) -> Result<(), Fault> {
+    sampler.seed_history(&draw.history);
+    Ok(())
+}
+
+/// The oldest samplers penalise what they drew themselves and cannot be told of anything else.
+#[cfg(not(has_seed_history))]
+fn seed_history(_: &mut Sampler, draw: &Draw) -> Result<(), Fault> {
+    if draw.history.is_empty() || draw.config.repetition_penalty == 1.0 {
+        return Ok(());
+    }
+    Err(Fault::unsupported("this version's sampler takes no history"))
+}
+
+#[cfg(has_min_p)]
+fn filter_and_pick(candidates: &mut CandidateSet, config: &SamplingConfig, uniform: f32) -> u32 {
+    candidates.sample_min_p_top_p(config.min_p, config.top_p, uniform)
+}
+
+#[cfg(not(has_min_p))]
+fn filter_and_pick(candidates: &mut CandidateSet, config: &SamplingConfig, uniform: f32) -> u32 {
+    candidates.sample_top_p(config.top_p, uniform)
 }
 
 /// Parameters are always complete; those that the sampler has not must be neutral.
@@ -61,7 +87,7 @@ fn parse_config(parameters: &Fields) -> Result<SamplingConfig, Fault> {
     config.temperature = request::number(parameters, "temperature")? as f32;
     config.top_k = usize::try_from(request::unsigned(parameters, "top_k")?).unwrap_or(usize::MAX);
     config.top_p = request::number(parameters, "top_p")? as f32;
-    config.min_p = request::number(parameters, "min_p")? as f32;
+    set_min_p!(config, request::number(parameters, "min_p")? as f32);
     config.repetition_penalty = request::number(parameters, "repetition_penalty")? as f32;
     Ok(config)
 }
@@ -76,9 +102,10 @@ pub fn draw(fields: &Fields, payload: &Payload) -> Result<Answer, Fault> {
     let draw = Draw::parse(fields, payload)?;
     if request::optional(fields, "seeds").is_some() {
         let seeds = request::seeds(fields, "seeds")?;
-        return Ok(answer(seeds.into_iter().map(|seed| draw.sampler(seed).sample(&draw.logits)).collect()));
+        let first = |seed| Ok(draw.sampler(seed)?.sample(&draw.logits));
+        return Ok(answer(seeds.into_iter().map(first).collect::<Result<_, Fault>>()?));
     }
-    let mut sampler = draw.sampler(request::unsigned(fields, "seed")?);
+    let mut sampler = draw.sampler(request::unsigned(fields, "seed")?)?;
     let draws = request::unsigned(fields, "draws")?;
     if draws > MOST_DRAWS {
         return Err(Fault::bad_request(format!("\"draws\" is more than {MOST_DRAWS}")));

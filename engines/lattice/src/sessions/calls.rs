@@ -10,11 +10,12 @@ use lattice_arch::decoder::{
 use lattice_inference::family::{DecoderModel, Qwen35CpuDecoder};
 use serde_json::{Value, json};
 
+use crate::counters::Counters;
 use crate::engine::Loaded;
 use crate::fault::{Fault, guard};
 use crate::frame::{Answer, Tensor};
+use crate::generate::neutral_config;
 use crate::request::{self, Fields};
-use crate::session::{Counters, neutral_config};
 
 enum Call {
     Open(Result<SessionRequest, Fault>),
@@ -88,7 +89,7 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     let steps = steps.iter().map(|step| parse_step(step, eos)).collect::<Result<Vec<_>, _>>()?;
     let mut slots = BTreeMap::new();
     let sequences: std::collections::BTreeSet<u64> = steps.iter().map(|step| step.sequence).collect();
-    for (sequence, owner) in sequences.iter().zip(loaded.owners(sequences.len())?) {
+    for (sequence, owner) in sequences.iter().zip(super::owners(loaded, sequences.len())?) {
         slots.insert(*sequence, Slot { session: None, owner, broken: false });
     }
     let mut predictions = BTreeMap::new();

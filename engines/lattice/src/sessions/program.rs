@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use lattice_inference::family::Qwen35CpuDecoder;
 use serde_json::{Value, json};
 
-use crate::calls;
+use super::calls;
+use super::forced::{ForcedSession, session_request};
+use crate::counters::Counters;
 use crate::engine::Loaded;
 use crate::fault::{Fault, guard};
 use crate::frame::{Answer, Tensor};
 use crate::request::{self, Fields};
-use crate::session::{Counters, ForcedSession, session_request};
 
 enum Action {
     Prefill(Vec<u32>),
@@ -74,7 +75,7 @@ impl Record {
 }
 
 pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
-    let wanted = parse_want(fields)?;
+    let wanted = request::wants_logits(fields)?;
     if request::flag(fields, "calls")? {
         let mut answer = calls::answer(loaded, fields)?;
         if !wanted {
@@ -95,18 +96,6 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     }
     let tensors = if wanted { record.tensors } else { Vec::new() };
     Ok(Answer { head: json!({"steps": record.steps, "counters": record.counters.to_json()}), tensors })
-}
-
-/// Whether the logits are wanted.
-pub fn parse_want(fields: &Fields) -> Result<bool, Fault> {
-    let mut logits = false;
-    for want in request::array(fields, "want")? {
-        match want.as_str() {
-            Some("logits") => logits = true,
-            _ => return Err(Fault::unsupported(format!("\"want\" holds {want} (the engine has \"logits\")"))),
-        }
-    }
-    Ok(logits)
 }
 
 fn parse_step(value: &Value) -> Result<Step, Fault> {

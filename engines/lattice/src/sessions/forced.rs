@@ -1,4 +1,4 @@
-//! Decoder sessions: logits after a prefill and after each teacher-forced step, and counters that prove which code ran.
+//! One decoder session: logits after a prefill and after each teacher-forced step.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,46 +9,10 @@ use lattice_arch::decoder::{
 };
 use lattice_inference::family::{DecoderModel, Qwen35CpuDecoder};
 use lattice_inference::{GenerateConfig, InferenceError};
-use serde_json::{Value, json};
 
+use crate::counters::Counters;
 use crate::fault::Fault;
-
-/// Tokens by the code path that evaluated them.
-#[derive(Default)]
-pub struct Counters {
-    pub prompt: usize,
-    pub readout: usize,
-    pub prefill: usize,
-    pub step: usize,
-    pub generated: usize,
-}
-
-impl Counters {
-    pub fn to_json(&self) -> Value {
-        json!({"prompt": self.prompt, "readout": self.readout, "prefill": self.prefill, "step": self.step,
-               "generated": self.generated})
-    }
-}
-
-/// Greedy with every field set: lattice's defaults are not neutral.
-pub fn neutral_config(max_new_tokens: usize) -> GenerateConfig {
-    let mut config = GenerateConfig::default();
-    config.max_new_tokens = max_new_tokens;
-    config.temperature = 0.0;
-    config.top_k = 0;
-    config.top_p = 1.0;
-    config.min_p = 0.0;
-    config.repetition_penalty = 1.0;
-    config.seed = Some(0);
-    config.stop_token_ids = Vec::new();
-    config.enable_thinking = false;
-    config.enable_mtp = Some(false);
-    config.grammar = None;
-    config.stop_strings = Vec::new();
-    config.reasoning_budget = None;
-    config.logprobs = None;
-    config
-}
+use crate::generate::neutral_config;
 
 /// A request for a prefill of `ids` and then `steps` decoded tokens.
 pub fn session_request(decoder: &Qwen35CpuDecoder, ids: Vec<u32>, steps: usize) -> SessionRequest {
