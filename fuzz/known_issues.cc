@@ -187,9 +187,8 @@ bool KnownIssue::Matches(const Signature& found, std::string_view engine_name,
   const auto fields = c.subject().fields(c);
   const auto holds = [&](FieldCondition condition, size_t element) {
     const std::string name = OfElement(condition.field, element);
-    // A value that names a field stands for the value of that field.
     for (const auto& field : fields) {
-      if (field.first == condition.value) condition.value = field.second;
+      if (condition.value == "$" + field.first) condition.value = field.second;
     }
     return std::any_of(fields.begin(), fields.end(), [&](const auto& field) {
       return field.first == name && Holds(condition, field.second);

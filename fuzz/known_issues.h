@@ -4,9 +4,9 @@
 // Line: signature | engine | when <field conditions> | until <engine version> | link or explanation
 // | case file
 // `when` joins comparisons with "and": `model.layers > 30 and path = readout`; `when always` has no
-// condition. A value may be the name of another field: `model.heads != model.kv_heads`. `*` is some
-// element of a list, the same one in all conditions on that list: `mutations.*.way = removed and
-// mutations.*.key = */rope_theta and model.layers.* = full`.
+// condition. `$` before a value takes that of another field: `model.heads != $model.kv_heads`. `*`
+// is some element of a list, the same one in all conditions on that list: `mutations.*.way =
+// removed and mutations.*.key = */rope_theta and model.layers.* = full`.
 #ifndef CROSSCHECK_FUZZ_KNOWN_ISSUES_H_
 #define CROSSCHECK_FUZZ_KNOWN_ISSUES_H_
 

@@ -62,7 +62,7 @@ TEST(KnownIssuesTest, NumbersAreComparedAsNumbers) {
 
 TEST(KnownIssuesTest, AValueMayBeAnotherField) {
   const KnownIssue same =
-      ParseOne("planted/fake/race/state|fake|when items = width|until|why|a.case");
+      ParseOne("planted/fake/race/state|fake|when items = $width|until|why|a.case");
   EXPECT_TRUE(Matches(same, "1", MakePlanted({7, 7}, 2)));
   EXPECT_FALSE(Matches(same, "1", MakePlanted({7, 7}, 3)));
 }
