@@ -8,17 +8,23 @@
 namespace crosscheck {
 namespace {
 
-TEST(ReadmeTest, ListsAreCurrent) {
-  std::string readme = Slurp("README.md");
-  const std::string begin = "<!-- crosscheck list --markdown -->\n";
-  const std::string end = "<!-- end of list -->";
+// The lines between two comments of the README are what the command in the first one prints.
+void ExpectCurrent(const std::string& arguments, const std::string& end) {
+  const std::string readme = Slurp("README.md");
+  const std::string begin = "<!-- crosscheck " + arguments + " -->\n";
   size_t from = readme.find(begin);
-  size_t to = readme.find(end);
+  const size_t to = readme.find(end);
   ASSERT_NE(from, std::string::npos);
   ASSERT_NE(to, std::string::npos);
   from += begin.size();
-  EXPECT_EQ(readme.substr(from, to - from), RunCrosscheck("list --markdown").out)
-      << "replace the lines between the two comments by the output of `crosscheck list --markdown`";
+  EXPECT_EQ(readme.substr(from, to - from), RunCrosscheck(arguments).out)
+      << "replace the lines between the two comments by the output of `crosscheck " << arguments
+      << "`";
+}
+
+TEST(ReadmeTest, ListsAreCurrent) {
+  ExpectCurrent("list --markdown", "<!-- end of list -->");
+  ExpectCurrent("list --history corpus/history", "<!-- end of history -->");
 }
 
 TEST(ReadmeTest, EveryVerbHasHelpWithTwoExamples) {
