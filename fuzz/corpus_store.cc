@@ -213,11 +213,13 @@ std::string PrintEntry(const CorpusEntry& entry) {
   std::string text =
       absl::StrCat(kFirstLine, "\nsignature = ", entry.signature.ToString(),
                    "\nengine = ", OneLine(entry.engine),
-                   "\nverdict = ", View(kVerdictKindNames[static_cast<size_t>(entry.verdict)]),
-                   "\nfound = seed ", entry.seed, ", case ", entry.cases_until_found, ", build ",
-                   entry.build.empty() ? "unknown" : OneLine(entry.build));
-  if (entry.seconds_until_found > 0) {
-    absl::StrAppend(&text, absl::StrFormat(", %.2g s", entry.seconds_until_found));
+                   "\nverdict = ", View(kVerdictKindNames[static_cast<size_t>(entry.verdict)]));
+  if (!entry.build.empty()) {  // a hand-made case was not found by a search
+    absl::StrAppend(&text, "\nfound = seed ", entry.seed, ", case ", entry.cases_until_found,
+                    ", build ", OneLine(entry.build));
+    if (entry.seconds_until_found > 0) {
+      absl::StrAppend(&text, absl::StrFormat(", %.2g s", entry.seconds_until_found));
+    }
   }
   absl::StrAppend(&text, "\nmarginal = ", entry.marginal ? "yes" : "no", "\n");
   if (!entry.bug.empty()) absl::StrAppend(&text, "bug = ", OneLine(entry.bug), "\n");

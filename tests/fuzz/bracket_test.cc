@@ -135,7 +135,8 @@ TEST_F(HistoryTest, EveryCasePassesOnTheSecondReference) {
   for (const std::string& file : *files) {
     const auto entry = ReadEntry(file);
     ASSERT_TRUE(entry.ok()) << entry.status();
-    const Verdict verdict = RunCase(*FindProperty(entry->signature.property), entry->value, **torch);
+    const Verdict verdict =
+        RunCase(*FindProperty(entry->signature.property), entry->value, **torch);
     EXPECT_EQ(verdict.kind, VerdictKind::kPass) << file << verdict.message;
   }
 }
