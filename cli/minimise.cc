@@ -9,6 +9,7 @@
 #include "cli/case_files.h"
 #include "cli/verb.h"
 #include "fmt/format.h"
+#include "fuzz/localise.h"
 
 namespace crosscheck {
 namespace {
@@ -42,7 +43,8 @@ void PrintProgress(const Case& c, const Verdict& verdict, int evaluations) {
                            c.subject().print(c).size(), verdict.signature.ToString());
 }
 
-CorpusEntry MakeEntry(const Minimised& result, const std::string& engine) {
+CorpusEntry MakeEntry(const Minimised& result, const std::string& engine,
+                      const std::string& localised) {
   CorpusEntry entry{.value = result.smallest,
                     .signature = result.verdict.signature,
                     .engine = engine,
@@ -50,6 +52,7 @@ CorpusEntry MakeEntry(const Minimised& result, const std::string& engine) {
                     .marginal = result.verdict.marginal,
                     .build = std::string(BuildId()),
                     .notes = {result.verdict.message}};
+  if (!localised.empty()) entry.notes.push_back(localised);
   return entry;
 }
 
@@ -71,20 +74,27 @@ int RunMinimise(const MinimiseFlags& flags) {
   MinimiseOptions options{
       .max_seconds = *budget, .interrupted = &InterruptFlag(), .progress = PrintProgress};
   Minimised result = Minimise(*property, file->value, verdict, **executor, options);
-  auto path = WriteEntry(flags.out, MakeEntry(result, engine));
+  std::string localised;
+  if (CanLocalise(*property, result.smallest, result.verdict)) {
+    localised = Localise(*property, result.smallest, result.verdict, **executor).ToLine();
+  }
+  auto path = WriteEntry(flags.out, MakeEntry(result, engine, localised));
   if (!path.ok()) return Fail(path.status());
   std::cout << fmt::format(
       "\nsmallest after {} evaluations{}{}:\n{}\n{}\nwritten to {}\n", result.evaluations,
       result.complete ? "" : " (budget ended before it was proved minimal)",
       result.flaky ? fmt::format(", fails in {:.0f} % of replays", 100 * result.failure_rate) : "",
-      result.smallest.subject().print(result.smallest), result.verdict.message, *path);
+      result.smallest.subject().print(result.smallest),
+      localised.empty() ? result.verdict.message : result.verdict.message + "\n" + localised,
+      *path);
   nlohmann::json json = {{"schema", 1},
                          {"command", "minimise"},
                          {"case", *path},
                          {"signature", result.verdict.signature.ToString()},
                          {"evaluations", result.evaluations},
                          {"complete", result.complete},
-                         {"flaky", result.flaky}};
+                         {"flaky", result.flaky},
+                         {"localised", localised}};
   absl::Status written = WriteJson(json, flags.json);
   return written.ok() ? kExitFinding : Fail(written);
 }

@@ -18,6 +18,9 @@ namespace {
 
 constexpr char kTaps[] = "taps";
 constexpr char kEmbedding[] = "embedding";
+constexpr char kFinalNormOrHead[] = "final norm or lm_head";
+
+bool IsBad(const StageError& stage) { return stage.bad(); }
 
 // The tokens of each sequence; where the property lets the engine generate, with the tokens that
 // the exact model generates from it.
@@ -40,16 +43,26 @@ std::vector<std::vector<int32_t>> TapSequences(const ModelRunCase& c, bool gener
   return all;
 }
 
-// A wrong embedding that is not tapped shows in every norm of the residual stream; a wrong norm in
-// itself alone.
-void NameEmbedding(std::vector<StageError>& stages) {
-  if (stages.empty() || stages[0].layer != 0 || !stages[0].bad()) return;
-  const auto other = std::find_if(stages.begin() + 1, stages.end(), [](const StageError& stage) {
-    return stage.layer == 0 && stage.stage == "post-attention norm";
-  });
-  if (other == stages.end() || !other->bad()) return;
-  stages[0].layer = -1;
-  stages[0].stage = kEmbedding;
+bool ReadsResidual(const StageError& stage) {
+  return stage.stage == "input norm" || stage.stage == "post-attention norm" ||
+         stage.stage == kFinalNormOrHead;
+}
+
+// Where the residual stream is not tapped, what is wrong with it shows in every norm from there on;
+// a wrong norm shows in itself alone.
+void NameResidual(std::vector<StageError>& stages) {
+  const auto tapped = [](const StageError& s) { return s.stage == kEmbedding; };
+  const auto first = std::find_if(stages.begin(), stages.end(), IsBad);
+  if (first == stages.end() || !ReadsResidual(*first)) return;
+  if (std::any_of(stages.begin(), stages.end(), tapped)) return;
+  const auto next = std::find_if(first + 1, stages.end(), ReadsResidual);
+  if (next == stages.end() || !next->bad()) return;
+  if (first->layer == 0 && first->stage == "input norm") {
+    first->layer = -1;
+    first->stage = kEmbedding;
+  } else {  // the norm before hides a wrong scale of the embedding
+    first->stage = first->layer == 0 ? "residual or embedding" : "residual";
+  }
 }
 
 class Localiser {
@@ -83,20 +96,33 @@ class Localiser {
     for (const std::vector<int32_t>& ids : TapSequences(c, generates)) {
       const absl::StatusOr<Tapped> tapped = TapEngine(c.model, ids, executor_);
       if (!tapped.ok()) return Note(std::string(tapped.status().message()));
-      auto stages = StageErrors(*c.model, ids, *tapped);
-      if (!stages.ok()) {
-        return Note(absl::StrCat("the taps do not fit: ", stages.status().message()));
+      auto ladder = StageErrors(*c.model, ids, *tapped);
+      if (!ladder.ok()) {
+        return Note(absl::StrCat("the exact model fails: ", ladder.status().message()));
       }
-      NameEmbedding(*stages);
-      if (Take(*std::move(stages))) return;
+      NameResidual(ladder->stages);
+      NameHead(c.model, ids, ladder->stages);
+      if (!Take(std::move(ladder->stages))) continue;
+      for (const Misfit& misfit : ladder->misfits) {
+        if (misfit.layer == result_.first_bad->layer) Note(misfit.text);
+      }
+      return;
     }
     Note("no stage is beyond its bound on the path that is tapped");
   }
 
+  // The last stage of all is the one to ask about when nothing before it is bad.
+  void NameHead(const std::shared_ptr<const ModelRecipe>& model, const std::vector<int32_t>& ids,
+                std::vector<StageError>& stages) const {
+    const auto first = std::find_if(stages.begin(), stages.end(), IsBad);
+    if (first == stages.end() || first->stage != kFinalNormOrHead) return;
+    const std::optional<bool> norm = FinalNormIsBad(model, ids, executor_);
+    if (norm) first->stage = *norm ? "final norm" : "lm_head";
+  }
+
   // Whether a stage of this sequence is bad.
   bool Take(std::vector<StageError> stages) {
-    const auto first =
-        std::find_if(stages.begin(), stages.end(), [](const StageError& s) { return s.bad(); });
+    const auto first = std::find_if(stages.begin(), stages.end(), IsBad);
     const bool bad = first != stages.end();
     if (bad) result_.first_bad = {.layer = first->layer, .stage = first->stage, .means = kTaps};
     std::sort(stages.begin(), stages.end(), [](const StageError& a, const StageError& b) {

@@ -18,6 +18,9 @@ namespace crosscheck {
 namespace {
 
 constexpr char kLogits[] = "logits";
+constexpr char kFinalNorm[] = "final_norm";
+constexpr char kRouter[] = "moe.router_logits";
+constexpr char kSelected[] = "moe.selected";
 
 // The table of stages: the tap after it, and its name. `inputs`: taps of which one must be there
 // for the name to be right; where the engine has none of them, the stage reaches further back and
@@ -51,16 +54,17 @@ constexpr Stage kStages[] = {
     {"mlp.gate", "gate_proj", "", ""},
     {"mlp.up", "up_proj", "", ""},
     {"mlp.activated", "activation", "mlp.gate", "MLP up to its activation"},
-    {"moe.router_logits", "router", "", ""},
-    {"moe.router_weights", "router weights", "moe.router_logits", "router"},
+    {kRouter, "router", "", ""},
+    {kSelected, "choice of experts", kRouter, "router"},
+    {"moe.router_weights", "router weights", kRouter, "router"},
     {"moe.expert_out", "experts", "", ""},
     {"moe.routed_out", "weighted sum of experts", "moe.expert_out", "experts"},
     {"moe.shared_gate_logit", "gate of the shared expert", "", ""},
     {"moe.shared_out_ungated", "shared expert", "", ""},
     {"mlp_out", "down_proj", "mlp.activated", "MLP"},
     {"layer_out", "residual", "mlp_out", "MLP or residual"},
-    {"final_norm", "final norm", "", ""},
-    {kLogits, "lm_head", "final_norm", "final norm or lm_head"},
+    {kFinalNorm, "final norm", "", ""},
+    {kLogits, "lm_head", kFinalNorm, "final norm or lm_head"},
 };
 // What a mixture calls the last stage of its block.
 constexpr std::string_view kMixtureOutput = "gate and sum of the shared expert";
@@ -98,13 +102,15 @@ std::optional<std::pair<int, std::string>> ParseTapName(const std::string& name)
 class SwapIns : public TapSink {
  public:
   explicit SwapIns(const Tapped& engine) : engine_(engine) {}
+  // The choice of experts always, as it says what can be compared.
   bool Wants(int layer, std::string_view stage) const override {
-    return engine_.contains({layer, std::string(stage)});
+    return stage == kSelected || engine_.contains({layer, std::string(stage)});
   }
   void Tap(int layer, std::string_view stage, std::vector<int64_t>,
            std::vector<double> values) override {
-    order.emplace_back(layer, stage);
-    computed[order.back()] = std::move(values);
+    const std::pair<int, std::string> key(layer, stage);
+    if (engine_.contains(key)) order.push_back(key);
+    computed[key] = std::move(values);
   }
   absl::Span<const double> SwapIn(int layer, std::string_view stage) override {
     return engine_.at({layer, std::string(stage)});
@@ -154,42 +160,56 @@ Deviation Deviate(const std::vector<double>& exact, const std::vector<double>& o
   return deviation;
 }
 
-// Where the engine's own router logits leave in doubt which experts are chosen, nothing that
-// follows from the choice is judged.
-std::vector<bool> DecidedPositions(const ModelSpec& spec, const std::vector<double>& router) {
+// Whether router logits leave in doubt which experts are chosen, or in which order.
+bool InDoubt(std::vector<double> logits, size_t chosen) {
   constexpr double kDoubt = 1e-5;  // of the largest logit; far above fp32 rounding
-  const auto experts = static_cast<size_t>(spec.experts);
-  const auto chosen = static_cast<size_t>(spec.experts_per_token);
-  std::vector<bool> decided;
-  for (size_t at = 0; at + experts <= router.size(); at += experts) {
-    std::vector<double> row(router.begin() + static_cast<ptrdiff_t>(at),
-                            router.begin() + static_cast<ptrdiff_t>(at + experts));
-    std::sort(row.begin(), row.end(), std::greater<>());
-    // The order of the chosen ones counts as well: their outputs are compared one by one.
-    bool apart = true;
-    for (size_t i = 0; i < chosen && i + 1 < experts; ++i) {
-      apart =
-          apart && row[i] - row[i + 1] > kDoubt * std::max(std::abs(row[0]), std::abs(row.back()));
-    }
-    decided.push_back(apart);
+  std::sort(logits.begin(), logits.end(), std::greater<>());
+  const double largest = std::max(std::abs(logits.front()), std::abs(logits.back()));
+  for (size_t i = 0; i < chosen && i + 1 < logits.size(); ++i) {
+    if (logits[i] - logits[i + 1] <= kDoubt * largest) return true;
   }
-  return decided;
+  return false;
+}
+
+// Positions at which what follows from the choice of experts can be compared: both chose the same,
+// or `router`, the logits that both were given, leave no doubt. Null: not known, or no excuse.
+std::vector<bool> SameChoice(const ModelSpec& spec, const std::vector<double>& exact,
+                             const std::vector<double>* other, const std::vector<double>* router) {
+  const auto experts = static_cast<ptrdiff_t>(spec.experts);
+  const auto chosen = static_cast<ptrdiff_t>(spec.experts_per_token);
+  std::vector<bool> same(exact.size() / static_cast<size_t>(chosen));
+  for (size_t i = 0; i < same.size(); ++i) {
+    const auto at = static_cast<ptrdiff_t>(i);
+    same[i] = other != nullptr && other->size() == exact.size() &&
+              std::equal(exact.begin() + at * chosen, exact.begin() + (at + 1) * chosen,
+                         other->begin() + at * chosen);
+    if (same[i] || router == nullptr) continue;
+    same[i] = !InDoubt({router->begin() + at * experts, router->begin() + (at + 1) * experts},
+                       static_cast<size_t>(chosen));
+  }
+  return same;
 }
 
 bool FollowsFromChoice(std::string_view tap) {
-  return tap == "moe.router_weights" || tap == "moe.expert_out" || tap == "moe.routed_out";
+  return tap == kSelected || tap == "moe.router_weights" || tap == "moe.expert_out" ||
+         tap == "moe.routed_out";
 }
 
-class Ladder {
+const std::vector<double>* FindValues(const Tapped& tapped, int layer, const char* stage) {
+  const auto found = tapped.find({layer, stage});
+  return found == tapped.end() ? nullptr : &found->second;
+}
+
+class Climb {
  public:
-  Ladder(const ModelRecipe& recipe, const std::vector<int32_t>& ids, const Tapped& engine)
+  Climb(const ModelRecipe& recipe, const std::vector<int32_t>& ids, const Tapped& engine)
       : recipe_(recipe), ids_(ids), engine_(engine), exact_(engine) {}
 
-  absl::StatusOr<std::vector<StageError>> Climb() {
+  absl::StatusOr<StageLadder> Run() {
     if (absl::Status status = RunSwapped(recipe_, ExactVariant::kFp64, ids_, exact_); !status.ok())
       return status;
-    if (absl::Status status = CheckShapes(); !status.ok()) return status;
-    for (const auto& key : exact_.order) errors_[key] = DeviationOf(key, engine_.at(key));
+    DropMisfits();
+    for (const auto& key : exact_.order) errors_[key] = DeviationOf(key, engine_);
     constexpr int kNudges = 12;
     for (int nudge = 0; nudge <= kNudges && (nudge == 0 || AnyBad()); ++nudge) {
       for (const ExactVariant variant :
@@ -198,29 +218,40 @@ class Ladder {
         if (absl::Status status = Widen(nudge, variant); !status.ok()) return status;
       }
     }
-    return Result();
+    return StageLadder{.stages = Result(), .misfits = std::move(misfits_)};
   }
 
  private:
   using Key = std::pair<int, std::string>;
 
-  absl::Status CheckShapes() const {
-    for (const Key& key : exact_.order) {
-      if (exact_.computed.at(key).size() == engine_.at(key).size()) continue;
-      return absl::InvalidArgumentError(
-          absl::StrCat("the engine taps ", engine_.at(key).size(), " values at ", key.second,
-                       " of layer ", key.first, ", not ", exact_.computed.at(key).size()));
-    }
-    return absl::OkStatus();
+  // What has another size was not swapped in and cannot be compared; the next stage answers for it.
+  void DropMisfits() {
+    std::erase_if(exact_.order, [&](const Key& key) {
+      const size_t expected = exact_.computed.at(key).size(), tapped = engine_.at(key).size();
+      if (expected == tapped) return false;
+      misfits_.push_back({key.first, absl::StrCat("the engine has ", tapped, " values at ",
+                                                  key.second, ", the model ", expected)});
+      return true;
+    });
   }
 
-  Deviation DeviationOf(const Key& key, const std::vector<double>& values) const {
+  // `other`: the engine's taps, or what a reference computed. A reference is excused wherever it
+  // chose otherwise, the engine where it may.
+  Deviation DeviationOf(const Key& key, const Tapped& other) const {
     std::vector<bool> judged;
-    const auto router = engine_.find({key.first, "moe.router_logits"});
-    if (FollowsFromChoice(key.second) && router != engine_.end()) {
-      judged = DecidedPositions(recipe_.spec, router->second);
+    const std::vector<double>* const choice = FindValues(exact_.computed, key.first, kSelected);
+    const std::vector<double>* const router = FindValues(engine_, key.first, kRouter);
+    if (FollowsFromChoice(key.second) && choice != nullptr && FitsRouter(router, *choice)) {
+      judged = SameChoice(recipe_.spec, *choice, FindValues(other, key.first, kSelected),
+                          &other == &engine_ ? router : nullptr);
     }
-    return Deviate(exact_.computed.at(key), values, judged);
+    return Deviate(exact_.computed.at(key), other.at(key), judged);
+  }
+
+  bool FitsRouter(const std::vector<double>* router, const std::vector<double>& choice) const {
+    return router != nullptr &&
+           router->size() * static_cast<size_t>(recipe_.spec.experts_per_token) ==
+               choice.size() * static_cast<size_t>(recipe_.spec.experts);
   }
 
   absl::Status Widen(int nudge, ExactVariant variant) {
@@ -229,8 +260,8 @@ class Ladder {
     SwapIns reference(engine_);
     if (absl::Status status = RunSwapped(nudged, variant, ids_, reference); !status.ok())
       return status;
-    for (const auto& [key, values] : reference.computed) {
-      spread_[key].Widen(DeviationOf(key, values));
+    for (const Key& key : exact_.order) {
+      spread_[key].Widen(DeviationOf(key, reference.computed));
     }
     return absl::OkStatus();
   }
@@ -278,6 +309,7 @@ class Ladder {
   const Tapped& engine_;
   SwapIns exact_;
   std::map<Key, Deviation> errors_, spread_;
+  std::vector<Misfit> misfits_;
 };
 
 }  // namespace
@@ -319,10 +351,26 @@ absl::StatusOr<Tapped> TapEngine(const std::shared_ptr<const ModelRecipe>& model
   return tapped;
 }
 
-absl::StatusOr<std::vector<StageError>> StageErrors(const ModelRecipe& model,
-                                                    const std::vector<int32_t>& ids,
-                                                    const Tapped& engine) {
-  return Ladder(model, ids, engine).Climb();
+absl::StatusOr<StageLadder> StageErrors(const ModelRecipe& model, const std::vector<int32_t>& ids,
+                                        const Tapped& engine) {
+  return Climb(model, ids, engine).Run();
+}
+
+std::optional<bool> FinalNormIsBad(const std::shared_ptr<const ModelRecipe>& model,
+                                   const std::vector<int32_t>& ids, Executor& executor) {
+  Message request;
+  request.head = {{"op", "hidden"}, {"ids", ids}};
+  const auto observations = executor.Observe(
+      {{.role = Role::kEngine, .model = model, .request = std::move(request)}}, false);
+  const Reply& reply = (*observations)[0];
+  const Tensor* hidden = reply.ok() ? reply.message.Find("hidden") : nullptr;
+  const auto values = hidden != nullptr ? hidden->ToDoubles() : absl::NotFoundError("");
+  if (!values.ok()) return std::nullopt;
+  // Nothing is swapped in but what comes last, so every implementation goes on with its own values.
+  const Tapped last = {{{-1, kFinalNorm}, *values}};
+  const absl::StatusOr<StageLadder> ladder = StageErrors(*model, ids, last);
+  if (!ladder.ok() || ladder->stages.empty()) return std::nullopt;
+  return ladder->stages.front().bad();
 }
 
 }  // namespace crosscheck

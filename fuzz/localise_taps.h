@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,12 +31,27 @@ using Tapped = std::map<std::pair<int, std::string>, std::vector<double>>;
 absl::StatusOr<Tapped> TapEngine(const std::shared_ptr<const ModelRecipe>& model,
                                  const std::vector<int32_t>& ids, Executor& executor);
 
-// One entry for each stage, in the order of computation, up to the first at which the engine's own
-// values make the exact model not finite. A value that is not finite has an infinite error. The
-// ratio is the larger one of those of largest error and RMS.
-absl::StatusOr<std::vector<StageError>> StageErrors(const ModelRecipe& model,
-                                                    const std::vector<int32_t>& ids,
-                                                    const Tapped& engine);
+// A tap of another size than the model's: it is not judged, the next stage answers for it.
+struct Misfit {
+  int layer;
+  std::string text;
+};
+
+struct StageLadder {
+  // One entry for each stage, in the order of computation, up to the first at which the engine's
+  // own values make the exact model not finite. A value that is not finite has an infinite error.
+  // The ratio is the larger one of those of largest error and RMS.
+  std::vector<StageError> stages;
+  std::vector<Misfit> misfits;
+};
+absl::StatusOr<StageLadder> StageErrors(const ModelRecipe& model, const std::vector<int32_t>& ids,
+                                        const Tapped& engine);
+
+// Of an engine that taps neither: whether its final norm is wrong, so that the head need not be,
+// by its answer to `hidden`. That may come from another path, hence errors here are those of the
+// whole model and not of a stage. Nothing: it has no `hidden`.
+std::optional<bool> FinalNormIsBad(const std::shared_ptr<const ModelRecipe>& model,
+                                   const std::vector<int32_t>& ids, Executor& executor);
 
 }  // namespace crosscheck
 

@@ -3,12 +3,11 @@
 
 #include <gmock/gmock.h>
 
-#include <functional>
-
 #include "engines/registry.h"
 #include "fuzz/localise_taps.h"
 #include "fuzz/smoke.h"
 #include "properties/judges/failure.h"
+#include "tests/fuzz/edited_taps.h"
 #include "tests/fuzz/localise_rows.h"
 
 namespace crosscheck {
@@ -17,63 +16,6 @@ namespace {
 using testing::HasSubstr;
 
 constexpr char kFault[] = "faulty:sign_flip@layers.1.mlp.up_proj.weight";
-
-// An executor whose engine answers `taps` otherwise.
-class EditedTaps : public Executor {
- public:
-  using Edit = std::function<void(Reply&)>;
-  EditedTaps(Executor& inner, Edit edit) : inner_(inner), edit_(std::move(edit)) {}
-
-  std::unique_ptr<Observations> Observe(std::vector<Run> runs, bool want_torch) override {
-    auto edited = std::make_unique<Edited>();
-    for (size_t i = 0; i < runs.size(); ++i) {
-      const Json op = runs[i].request.head.is_object() ? runs[i].request.head["op"] : Json();
-      if (runs[i].role == Role::kEngine && op == "taps") edited->taps = i;
-    }
-    edited->inner = inner_.Observe(std::move(runs), want_torch);
-    edited->edit = edit_;
-    return edited;
-  }
-  const Json& hello() const override { return inner_.hello(); }
-  const Limits& limits() const override { return inner_.limits(); }
-  const std::string& engine_name() const override { return inner_.engine_name(); }
-  const std::string& engine_family() const override { return inner_.engine_family(); }
-  ReferenceUse references() const override { return inner_.references(); }
-  StageSeconds seconds() const override { return inner_.seconds(); }
-
- private:
-  struct Edited : Observations {
-    const Reply& operator[](size_t i) override {
-      if (i != taps) return (*inner)[i];
-      reply = (*inner)[i];
-      edit(reply);
-      return reply;
-    }
-    bool Available(size_t i) const override { return inner->Available(i); }
-    bool Wanted(size_t i) const override { return inner->Wanted(i); }
-    std::string_view engine_family() const override { return inner->engine_family(); }
-
-    std::unique_ptr<Observations> inner;
-    size_t taps = static_cast<size_t>(-1);
-    Edit edit;
-    Reply reply;
-  };
-
-  Executor& inner_;
-  const Edit edit_;
-};
-
-Localisation LocaliseQwen(Executor& executor) {
-  const Property& property = *FindProperty("logit_closeness");
-  const Case c = MakeCase(Qwen());
-  return Localise(property, c, RunCase(property, c, executor), executor);
-}
-
-std::unique_ptr<Executor> Open(const std::string& engine) {
-  auto executor = Executor::Create({.engine = engine});
-  EXPECT_TRUE(executor.ok()) << executor.status();
-  return *std::move(executor);
-}
 
 bool IsBuilt(const std::string& engine) {
   for (const EngineInfo& info : ListEngines()) {
@@ -98,9 +40,10 @@ TEST_P(CleanEngineTest, HasNoStageBeyondItsBound) {
     const auto tapped = TapEngine(c.model, c.sequences[0].ids, *executor);
     if (absl::IsUnimplemented(tapped.status())) continue;  // lattice taps one family
     ASSERT_TRUE(tapped.ok()) << tapped.status();
-    const auto stages = StageErrors(*c.model, c.sequences[0].ids, *tapped);
-    ASSERT_TRUE(stages.ok()) << stages.status();
-    for (const StageError& stage : *stages) {
+    const auto ladder = StageErrors(*c.model, c.sequences[0].ids, *tapped);
+    ASSERT_TRUE(ladder.ok()) << ladder.status();
+    EXPECT_TRUE(ladder->misfits.empty());
+    for (const StageError& stage : ladder->stages) {
       EXPECT_FALSE(stage.bad()) << "case " << i << " layer " << stage.layer << " " << stage.stage
                                 << ": " << stage.ratio;
       ++stages_seen;
@@ -119,6 +62,31 @@ TEST(LocaliseTest, AnEngineWithoutTapsIsLocalisedByEditedModels) {
   ASSERT_TRUE(found.first_bad.has_value());
   EXPECT_EQ(found.ToLine(), "first bad: layer 1, MLP (edited models); the engine has no taps");
   EXPECT_TRUE(found.stages.empty());
+}
+
+// The defects of two released versions of lattice: rotation pairs neighbours up to 0.2.2, and decay
+// belongs to key heads up to 0.4.0.
+TEST(LocaliseTest, NamesWhereReleasedVersionsWentWrong) {
+  struct Released {
+    const char *engine, *stage;
+    int layer, value_heads;
+  };
+  for (const Released& row : {Released{"lattice@0.2.2", "attention core", 2, 2},
+                              Released{"lattice@0.4.0", "delta rule core", 0, 6}}) {
+    const auto executor = Executor::Create({.engine = row.engine});
+    if (!executor.ok()) GTEST_SKIP() << executor.status();
+    ModelRecipe recipe = Qwen();
+    recipe.spec.linear_value_heads = row.value_heads;
+    ModelRunCase value = MakeCase(recipe).As<ModelRunCase>();
+    value.path = ModelPath::kPrompt;
+    const Case c(ModelRunSubject(), value);
+    const Property& property = *FindProperty("logit_closeness");
+    const Localisation found = Localise(property, c, RunCase(property, c, **executor), **executor);
+    ASSERT_TRUE(found.first_bad.has_value()) << found.ToLine();
+    EXPECT_EQ(found.first_bad->layer, row.layer) << row.engine;
+    EXPECT_EQ(found.first_bad->stage, row.stage) << row.engine;
+    EXPECT_EQ(found.first_bad->means, "taps") << row.engine;
+  }
 }
 
 // The Heisenbug guard: what is tapped is not what failed.
