@@ -72,7 +72,7 @@ TEST(LocaliseTest, NamesWhereReleasedVersionsWentWrong) {
     int layer, value_heads;
   };
   for (const Released& row : {Released{"lattice@0.2.2", "attention core", 2, 2},
-                              Released{"lattice@0.4.0", "delta rule core", 0, 6}}) {
+                              Released{"lattice@0.2.3", "delta rule core", 0, 6}}) {
     const auto executor = Executor::Create({.engine = row.engine});
     if (!executor.ok()) GTEST_SKIP() << executor.status();
     ModelRecipe recipe = Qwen();
