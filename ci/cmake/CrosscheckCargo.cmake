@@ -6,6 +6,10 @@
 set_property(GLOBAL APPEND PROPERTY JOB_POOLS cargo=1)
 # RUSTFLAGS of the caller would rebuild every crate and change what is tested.
 set(CARGO_ENVIRONMENT --unset=RUSTFLAGS --unset=CARGO_ENCODED_RUSTFLAGS)
+# libFuzzer sees inside the engine; other engines read counters of another kind.
+if(CROSSCHECK_FUZZ AND (NOT CROSSCHECK_LIB_FUZZING_ENGINE OR CROSSCHECK_LIB_FUZZING_ENGINE MATCHES "-fsanitize=fuzzer"))
+  list(APPEND CARGO_ENVIRONMENT RUSTC_WRAPPER=${CMAKE_SOURCE_DIR}/ci/cmake/coverage_rustc.sh)
+endif()
 
 # Sets CARGO_PROGRAM, or warns and clears it when there is none of that version.
 function(crosscheck_find_cargo name minimum)
