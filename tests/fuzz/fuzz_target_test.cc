@@ -41,7 +41,7 @@ TEST(FuzzTargetTest, AnyBytesAreAnInputAndACorrectEnginePasses) {
   for (const char* subject : {"model_run", "session", "generation", "lora"}) {
     const auto target = Target(subject, "exact:fp32");
     for (int i = 0; i < 60; ++i) {
-      const std::string input = RandomBytes(static_cast<uint64_t>(i), static_cast<size_t>(2 * i));
+      const std::string input = RandomBytes(static_cast<uint64_t>(i), static_cast<size_t>(i) * 2);
       const Verdict verdict = target->Judge(AsBytes(input));
       EXPECT_FALSE(verdict.IsFinding()) << subject << i << verdict.message;
       EXPECT_NE(verdict.kind, VerdictKind::kSetupError) << subject << i << verdict.message;
