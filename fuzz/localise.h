@@ -28,7 +28,7 @@ namespace crosscheck {
 // One stage of the engine on its own inputs against the exact model on the same.
 struct StageError {
   int layer = -1;                     // -1: outside the layers
-  std::string stage;                  // a name of the table in localise_taps.cc
+  std::string stage;                  // a name of the table in localise_stages.cc
   double added_error = 0, bound = 0;  // largest absolute difference
   double ratio = 0;  // of error and bound, of the metric that is worse (see StageErrors)
   bool bad() const { return !(ratio <= 1); }

@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "fuzz/localise_stages.h"
 #include "properties/judges/failure.h"
 #include "reference/error_bound.h"
 #include "reference/reference_model.h"
@@ -17,85 +17,15 @@
 namespace crosscheck {
 namespace {
 
-constexpr char kLogits[] = "logits";
-constexpr char kFinalNorm[] = "final_norm";
-constexpr char kRouter[] = "moe.router_logits";
-constexpr char kSelected[] = "moe.selected";
-
-// The table of stages: the tap after it, and its name. `inputs`: taps of which one must be there
-// for the name to be right; where the engine has none of them, the stage reaches further back and
-// has the name `coarse`.
-struct Stage {
-  std::string_view tap, name, inputs, coarse;
-};
-constexpr Stage kStages[] = {
-    {"embedding", "embedding", "", ""},
-    {"mixer_in", "input norm", "", ""},
-    {"attn.q_proj_out", "q_proj", "", ""},
-    {"attn.k_proj_out", "k_proj", "", ""},
-    {"attn.v", "v_proj", "", ""},
-    {"attn.q_normed", "q norm", "", ""},
-    {"attn.k_normed", "k norm", "", ""},
-    {"attn.q_roped", "rope", "", ""},
-    {"attn.k_roped", "rope", "", ""},
-    {"attn.context", "scores and softmax", "attn.q_roped", "attention core"},
-    {"attn.gated", "gate", "attn.context", "attention core"},
-    {"gdn.u", "in_proj_qkv", "", ""},
-    {"gdn.z", "in_proj_z", "", ""},
-    {"gdn.b", "in_proj_b", "", ""},
-    {"gdn.a", "in_proj_a", "", ""},
-    {"gdn.conv_silu", "conv", "", ""},
-    {"gdn.g", "decay", "", ""},
-    {"gdn.beta", "beta", "", ""},
-    {"gdn.o", "delta rule", "gdn.conv_silu", "delta rule core"},
-    {"gdn.normed", "gated norm", "gdn.o", "delta rule core"},
-    {"mixer_out", "out_proj", "attn.gated,attn.context,gdn.normed", "mixer"},
-    {"mlp_in", "post-attention norm", "mixer_out", "mixer or post-attention norm"},
-    {"mlp.gate", "gate_proj", "", ""},
-    {"mlp.up", "up_proj", "", ""},
-    {"mlp.activated", "activation", "mlp.gate", "MLP up to its activation"},
-    {kRouter, "router", "", ""},
-    {kSelected, "choice of experts", kRouter, "router"},
-    {"moe.router_weights", "router weights", kRouter, "router"},
-    {"moe.expert_out", "experts", "", ""},
-    {"moe.routed_out", "weighted sum of experts", "moe.expert_out", "experts"},
-    {"moe.shared_gate_logit", "gate of the shared expert", "", ""},
-    {"moe.shared_out_ungated", "shared expert", "", ""},
-    {"mlp_out", "down_proj", "mlp.activated", "MLP"},
-    {"layer_out", "residual", "mlp_out", "MLP or residual"},
-    {kFinalNorm, "final norm", "", ""},
-    {kLogits, "lm_head", kFinalNorm, "final norm or lm_head"},
-};
-// What a mixture calls the last stage of its block.
-constexpr std::string_view kMixtureOutput = "gate and sum of the shared expert";
-
-const Stage* FindStage(std::string_view tap) {
-  const auto* found = std::find_if(std::begin(kStages), std::end(kStages),
-                                   [&](const Stage& stage) { return stage.tap == tap; });
-  return found == std::end(kStages) ? nullptr : found;
-}
-
-std::string NameOf(const Stage& stage, int layer, const Tapped& engine) {
-  if (stage.tap == "mlp_out" && engine.contains({layer, "moe.routed_out"})) {
-    return std::string(kMixtureOutput);
-  }
-  if (stage.inputs.empty()) return std::string(stage.name);
-  for (const absl::string_view input :
-       absl::StrSplit(absl::string_view(stage.inputs.data(), stage.inputs.size()), ',')) {
-    if (engine.contains({layer, std::string(input)})) return std::string(stage.name);
-  }
-  return std::string(stage.coarse);
-}
-
 // "L03.attn.v" or "embedding".
-std::optional<std::pair<int, std::string>> ParseTapName(const std::string& name) {
+std::pair<int, std::string> ParseTapName(const std::string& name) {
   const size_t dot = name.find('.');
   int layer = -1;
   if (name[0] == 'L' && dot != std::string::npos &&
       absl::SimpleAtoi(name.substr(1, dot - 1), &layer)) {
-    return std::make_pair(layer, name.substr(dot + 1));
+    return {layer, name.substr(dot + 1)};
   }
-  return std::make_pair(-1, name);
+  return {-1, name};
 }
 
 // Swaps in what the engine tapped and keeps what the model computed for it.
@@ -288,15 +218,13 @@ class Climb {
   std::vector<StageError> Result() const {
     std::vector<StageError> result;
     for (const Key& key : exact_.order) {
-      const Stage* stage = FindStage(key.second);
-      if (stage == nullptr) continue;
       const std::vector<double>& exact = exact_.computed.at(key);
       const bool finite =
           std::all_of(exact.begin(), exact.end(), [](double v) { return std::isfinite(v); });
       if (!finite) break;
       const double ratio = RatioOf(key);
       result.push_back({.layer = key.first,
-                        .stage = NameOf(*stage, key.first, engine_),
+                        .stage = StageName(key.first, key.second, engine_),
                         .added_error = errors_.at(key).largest,
                         .bound = BoundOf(key).largest,
                         .ratio = std::isnan(ratio) ? INFINITY : ratio});
@@ -338,8 +266,8 @@ absl::StatusOr<Tapped> TapEngine(const std::shared_ptr<const ModelRecipe>& model
   for (const Tensor& tensor : reply.message.tensors) {
     absl::StatusOr<std::vector<double>> values = tensor.ToDoubles();
     if (!values.ok()) return values.status();
-    if (const auto key = ParseTapName(tensor.name); FindStage(key->second) != nullptr) {
-      tapped[*key] = *std::move(values);
+    if (const auto key = ParseTapName(tensor.name); IsStage(key.second)) {
+      tapped[key] = *std::move(values);
     }
   }
   const Tensor* with_taps = reply.message.Find(kLogits);

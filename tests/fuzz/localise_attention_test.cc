@@ -58,5 +58,17 @@ INSTANTIATE_TEST_SUITE_P(
         LocaliseRow{"sign_flip@layers.2.mlp.shared_expert_gate.weight", 2,
                     "gate of the shared expert", "shared expert"}));
 
+class LocaliseTiedMixtureTest : public testing::TestWithParam<LocaliseRow> {};
+
+TEST_P(LocaliseTiedMixtureTest, NamesLayerAndStage) {
+  ExpectPlace(GetParam(), MakeCase(TiedMixture()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Faults, LocaliseTiedMixtureTest,
+                         testing::Values(LocaliseRow{"sign_flip@layers.1.mlp.experts.gate_up_proj",
+                                                     1, "experts", "routed experts"},
+                                         LocaliseRow{"one_element@layers.0.mlp.gate.weight", 0,
+                                                     "router", "routed experts"}));
+
 }  // namespace
 }  // namespace crosscheck

@@ -73,6 +73,14 @@ inline ModelRecipe Mixture() {
 
 inline void PrintTo(const LocaliseRow& row, std::ostream* out) { *out << row.fault; }
 
+// Every expert is chosen, and equal rows of the routers leave open in which order.
+inline ModelRecipe TiedMixture() {
+  ModelRecipe recipe = Mixture();
+  recipe.spec.experts_per_token = recipe.spec.experts;
+  recipe.weights.router = RouterStyle::kTied;
+  return recipe;
+}
+
 // ⌈log2(layers + 1)⌉ runs for the layer and at most three for the part of it.
 inline int MostRuns(size_t layers) {
   int runs = 3;
