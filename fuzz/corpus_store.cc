@@ -214,9 +214,10 @@ std::string PrintEntry(const CorpusEntry& entry) {
       absl::StrCat(kFirstLine, "\nsignature = ", entry.signature.ToString(),
                    "\nengine = ", OneLine(entry.engine),
                    "\nverdict = ", View(kVerdictKindNames[static_cast<size_t>(entry.verdict)]));
-  if (!entry.build.empty()) {  // a hand-made case was not found by a search
+  // A hand-made case was not found by a search.
+  if (!entry.build.empty() || entry.seed != 0 || entry.cases_until_found != 0) {
     absl::StrAppend(&text, "\nfound = seed ", entry.seed, ", case ", entry.cases_until_found,
-                    ", build ", OneLine(entry.build));
+                    ", build ", entry.build.empty() ? "unknown" : OneLine(entry.build));
     if (entry.seconds_until_found > 0) {
       absl::StrAppend(&text, absl::StrFormat(", %.2g s", entry.seconds_until_found));
     }
