@@ -23,7 +23,6 @@ const SINCE: [(&str, [u32; 3]); 15] = [
 ];
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
     let folder = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     let lock = Path::new(&folder).join("Cargo.lock");
     println!("cargo::rerun-if-changed={}", lock.display());

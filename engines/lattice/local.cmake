@@ -60,6 +60,8 @@ string(REGEX REPLACE "\n(build|path) = [^\n]*" "" manifest "${manifest}")
 string(REPLACE "\nedition" "\nbuild = \"${CMAKE_CURRENT_SOURCE_DIR}/build.rs\"\nedition" manifest "${manifest}")
 string(REPLACE "\n[lib]\n" "\n[lib]\npath = \"${CMAKE_CURRENT_SOURCE_DIR}/src/lib.rs\"\n" manifest "${manifest}")
 string(REPLACE "\"=${base_version}\"" "\"=${local_version}\"" manifest "${manifest}")
+# An edit recompiles what it touches; the code is optimised as in a release.
+string(REPLACE "\nlto = false" "\nlto = false\nincremental = true" manifest "${manifest}")
 string(APPEND manifest "\n[patch.crates-io]\n${patches}")
 file(CONFIGURE OUTPUT ${package}/Cargo.toml CONTENT "${manifest}" @ONLY)
 if(NOT EXISTS ${package}/Cargo.lock)
@@ -67,7 +69,7 @@ if(NOT EXISTS ${package}/Cargo.lock)
 endif()
 
 # Cargo finds out by itself what of the checkout has changed.
-set(folder ${CMAKE_BINARY_DIR}/cargo/lattice_local)
+set(folder ${CMAKE_BINARY_DIR}/cargo/lattice)
 add_custom_target(
   crosscheck_lattice_local ALL
   COMMAND ${CMAKE_COMMAND} -E env ${CARGO_ENVIRONMENT} CARGO_TARGET_DIR=${folder}

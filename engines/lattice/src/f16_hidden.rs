@@ -40,6 +40,7 @@ fn text_only_config(config: &Qwen35Config) -> Result<Qwen35Config, Fault> {
             "hidden states of f16 weights need head_dim * partial_rotary_factor to be an integer in float32",
         ));
     }
-    rope.mrope_section = Some(vec![rotary / 2, 0, 0]);
+    // As released models have it: the axes take the frequencies in turn. Some versions accept nothing else.
+    rope.mrope_section = Some((0..3).map(|axis| (rotary / 2 + 2 - axis) / 3).collect());
     Ok(config)
 }
