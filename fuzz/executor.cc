@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <map>
 #include <optional>
 #include <utility>
@@ -12,26 +11,12 @@
 #include "engines/reference_engine.h"
 #include "engines/registry.h"
 #include "engines/scratch_folder.h"
+#include "fuzz/stage_timer.h"
 #include "reference/adapter.h"
 #include "reference/checkpoint.h"
 
 namespace crosscheck {
 namespace {
-
-// Adds its lifetime to a stage.
-class StageTimer {
- public:
-  explicit StageTimer(double& seconds) : seconds_(seconds) {}
-  ~StageTimer() {
-    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-  StageTimer(const StageTimer&) = delete;
-  StageTimer& operator=(const StageTimer&) = delete;
-
- private:
-  double& seconds_;
-  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 // Everything that answers runs, as one index: the engine under test, then each reference.
 constexpr size_t kEngineTarget = 0;
