@@ -1,5 +1,5 @@
-//! An engine with one defect, deep behind conditions on the token ids: what ci/engine_counters_test.py searches for, with and without
-//! coverage counters in this library. It answers nothing else, so that nothing else can be found.
+//! An engine with one defect, deep behind conditions on the token ids: ci/engine_counters.py looks at the coverage counters of each
+//! step towards it. It answers nothing else.
 
 use std::ffi::c_void;
 
