@@ -173,8 +173,14 @@ absl::StatusOr<std::unique_ptr<Engine>> OpenLibraryFamily(const LibraryFamily& f
   const std::string file = LibraryFile(family, name.version);
   const std::string path = FindLibrary(file);
   if (path.empty()) {
-    return absl::NotFoundError(absl::StrCat("engine ", name.text, " is not built (no lib/", file,
-                                            "): ", BuildHint(name.family)));
+    const std::vector<std::string> built = BuiltVersions(family);
+    const std::string hint =
+        name.version.empty()
+            ? BuildHint(name.family)
+            : absl::StrCat("built versions: ", absl::StrJoin(built, ", "), "; docs/", name.family,
+                           ".md tells how to build others");
+    return absl::NotFoundError(
+        absl::StrCat("engine ", name.text, " is not built (no lib/", file, "): ", hint));
   }
   Json options = Json::object();
   if (!name.variant.empty()) options["variant"] = name.variant;

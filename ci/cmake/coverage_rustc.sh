@@ -5,5 +5,6 @@ case " $* " in
   *" --crate-name lattice_"* | *" --crate-name toy_engine"*)
     exec "$@" -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
       -Cllvm-args=-sanitizer-coverage-pc-table ;;
+  *" --crate-name crosscheck_lattice"*) exec "$@" --cfg coverage_counters ;;
   *) exec "$@" ;;
 esac

@@ -28,6 +28,7 @@ fn main() {
     println!("cargo::rerun-if-changed={}", lock.display());
     let version = locked_version(&std::fs::read_to_string(lock).expect("the package has a lock file"));
     println!("cargo::rustc-env=CROSSCHECK_LATTICE_VERSION={version}");
+    println!("cargo::rustc-check-cfg=cfg(coverage_counters)"); // set by ci/cmake/coverage_rustc.sh
     let numbers: Vec<u32> = version.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect();
     for (name, since) in SINCE {
         println!("cargo::rustc-check-cfg=cfg({name})");

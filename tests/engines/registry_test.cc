@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -104,6 +105,31 @@ TEST(RegistryTest, TellsProgramsFromLibrariesAndNames) {
   std::filesystem::permissions(library, std::filesystem::perms::all);
   EXPECT_EQ(CommandLineOf(library), std::nullopt);
   std::filesystem::remove_all(folder);
+}
+
+TEST(RegistryTest, AStarStandsForTheVersionsThatAreBuiltAndOnlyForThose) {
+  std::vector<std::string> built;
+  for (const EngineInfo& info : ListEngines()) {
+    if (info.name == "lattice") built = info.versions;
+  }
+  const auto expanded = ExpandEngines("torch,lattice@*,lattice@0.4.0");
+  if (built.empty()) {
+    EXPECT_THAT(expanded.status().message(), HasSubstr("no version is built"));
+    return;
+  }
+  ASSERT_TRUE(expanded.ok()) << expanded.status();
+  ASSERT_EQ(expanded->size(), built.size() + 2);
+  EXPECT_EQ(expanded->front(), "torch");
+  for (size_t i = 0; i < built.size(); ++i) EXPECT_EQ((*expanded)[i + 1], "lattice@" + built[i]);
+  EXPECT_EQ(expanded->back(), "lattice@0.4.0");
+  const auto nine = std::find(built.begin(), built.end(), "0.9.0");
+  const auto fourteen = std::find(built.begin(), built.end(), "0.14.0");
+  EXPECT_LE(nine, fourteen) << "as numbers, not as text";
+  EXPECT_THAT(ExpandEngines("torch@*").status().message(), HasSubstr("torch has no versions"));
+}
+
+TEST(RegistryTest, AVersionThatIsNotBuiltIsToldFromAMissingEngine) {
+  EXPECT_THAT(OpenInProcess("lattice@9.9.9").status().message(), HasSubstr("built versions: "));
 }
 
 }  // namespace

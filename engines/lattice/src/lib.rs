@@ -87,7 +87,7 @@ pub extern "C" fn xck_abi_version() -> u32 {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn xck_coverage_ready() -> i32 {
-    0
+    cfg!(coverage_counters).into()
 }
 
 /// # Safety
