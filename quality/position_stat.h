@@ -27,10 +27,16 @@ struct PositionStat {
   bool finite() const { return nan_count == 0 && positive_infinities == 0 && argmax >= 0; }
 };
 inline constexpr int kStatColumns = 10;
-inline constexpr std::string_view kStatColumnNames[kStatColumns] = {
-    "lse",     "max",            "second",    "argmax",
-    "ties",    "entropy",        "target_logprob",
-    "nan_count", "positive_infinities", "negative_infinities"};
+inline constexpr std::string_view kStatColumnNames[kStatColumns] = {"lse",
+                                                                    "max",
+                                                                    "second",
+                                                                    "argmax",
+                                                                    "ties",
+                                                                    "entropy",
+                                                                    "target_logprob",
+                                                                    "nan_count",
+                                                                    "positive_infinities",
+                                                                    "negative_infinities"};
 
 // Of one row of logits [vocab]; `target` is the token whose log-probability is kept, -1: none.
 // Sums in fp64.

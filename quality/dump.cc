@@ -1,0 +1,250 @@
+#include "quality/dump.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "quality/sha256.h"
+#include "reference/json_input.h"
+#include "reference/safetensors.h"
+
+namespace crosscheck::quality {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string ShardPath(const std::string& folder, const Shard& shard) {
+  return absl::StrCat(folder, "/shards/", shard.FileName());
+}
+
+// What a rename must not overtake.
+absl::Status Sync(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = file >= 0 && fsync(file) == 0;
+  if (file >= 0) close(file);
+  return synced ? absl::OkStatus() : absl::InternalError(absl::StrCat("cannot sync ", path));
+}
+
+absl::StatusOr<std::pair<Shard, std::string>> ParseDone(const std::string& line,
+                                                        const std::string& file) {
+  const auto json = ParseJson(line);
+  const auto is = [&](const char* key, auto check) {
+    return json->contains(key) && ((*json)[key].*check)();
+  };
+  if (!json.ok() || !json->is_object() || !is("track", &Json::is_string) ||
+      !is("first", &Json::is_number_unsigned) || !is("last", &Json::is_number_unsigned) ||
+      !is("sha256", &Json::is_string)) {
+    return absl::DataLossError(absl::StrCat(file, ": '", line, "' is no {track, first, last, sha256}"));
+  }
+  return std::pair(Shard{.track = (*json)["track"], .first = (*json)["first"], .last = (*json)["last"]},
+                   (*json)["sha256"].get<std::string>());
+}
+
+// A line that a kill cut in two ends the list.
+absl::StatusOr<std::vector<std::pair<Shard, std::string>>> ReadDoneFile(const std::string& folder) {
+  const std::string path = folder + "/done.jsonl";
+  std::vector<std::pair<Shard, std::string>> done;
+  if (!fs::exists(path)) return done;
+  const auto text = ReadFile(path);
+  if (!text.ok()) return text.status();
+  const size_t whole = text->rfind('\n') == std::string::npos ? 0 : text->rfind('\n') + 1;
+  for (absl::string_view line :
+       absl::StrSplit(absl::string_view(text->data(), whole), '\n', absl::SkipEmpty())) {
+    auto entry = ParseDone(std::string(line), path);
+    if (!entry.ok()) return entry.status();
+    done.push_back(*std::move(entry));
+  }
+  return done;
+}
+
+}  // namespace
+
+std::string Shard::FileName() const {
+  return absl::StrFormat("%s.%06d-%06d.safetensors", track, first, last - 1);
+}
+
+std::string TensorName(std::string_view track, int item, std::string_view what) {
+  return absl::StrFormat("%s.%06d.%s", std::string(track), item, std::string(what));
+}
+
+std::string FirstDifference(const Json& a, const Json& b, const std::string& path) {
+  if (a == b) return "";
+  if (a.is_object() && b.is_object()) {
+    std::set<std::string> keys;
+    for (const auto& item : a.items()) keys.insert(item.key());
+    for (const auto& item : b.items()) keys.insert(item.key());
+    for (const std::string& key : keys) {
+      const Json absent;
+      std::string found = FirstDifference(a.contains(key) ? a[key] : absent,
+                                          b.contains(key) ? b[key] : absent, path + "/" + key);
+      if (!found.empty()) return found;
+    }
+  }
+  return absl::StrCat(path.empty() ? "/" : path, ": ", a.dump(), " and ", b.dump());
+}
+
+absl::StatusOr<Json> ModelIdentity(const std::string& folder) {
+  Json files = Json::object();
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename();
+    const std::string extension = entry.path().extension();
+    if (name != "config.json" && name != "quantize_index.json" && extension != ".safetensors" &&
+        extension != ".q4" && extension != ".f16") {
+      continue;
+    }
+    auto hash = Sha256OfFile(entry.path());
+    if (!hash.ok()) return hash.status();
+    files[name] = *std::move(hash);
+  }
+  if (error) return absl::NotFoundError(absl::StrCat("no model folder ", folder, ": ", error.message()));
+  if (!files.contains("config.json")) {
+    return absl::NotFoundError(absl::StrCat(folder, " holds no config.json: it is no checkpoint folder"));
+  }
+  return files;
+}
+
+absl::StatusOr<std::unique_ptr<DumpWriter>> DumpWriter::Open(const std::string& folder,
+                                                             const Json& manifest) {
+  std::error_code error;
+  fs::create_directories(folder + "/shards", error);
+  if (error) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot create the dump ", folder, ": ", error.message()));
+  }
+  std::unique_ptr<DumpWriter> writer(new DumpWriter(folder));
+  const std::string path = folder + "/manifest.json";
+  if (!fs::exists(path)) {
+    absl::Status written = WriteFile(path, manifest.dump(1) + "\n");
+    if (!written.ok()) return written;
+    return writer;
+  }
+  const auto text = ReadFile(path);
+  if (!text.ok()) return text.status();
+  const auto old = ParseJson(*text);
+  if (!old.ok()) return old.status();
+  if (const std::string difference = FirstDifference(*old, manifest); !difference.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the dump ", folder, " was made otherwise, at ", difference,
+                     "; delete it or choose another folder with --out"));
+  }
+  if (absl::Status read = writer->ReadDone(); !read.ok()) return read;
+  return writer;
+}
+
+absl::Status DumpWriter::ReadDone() {
+  auto done = ReadDoneFile(folder_);
+  if (!done.ok()) return done.status();
+  if (!done->empty()) {
+    const auto& [last, hash] = done->back();
+    const auto now = Sha256OfFile(ShardPath(folder_, last));
+    if (!now.ok() || *now != hash) done->pop_back();
+  }
+  for (const auto& [shard, hash] : *done) {
+    done_[shard] = hash;
+    order_.push_back(shard);
+  }
+  resumed_ = static_cast<int>(order_.size());
+  return WriteDone();
+}
+
+absl::Status DumpWriter::WriteDone() const {
+  std::string text;
+  for (const Shard& shard : order_) {
+    absl::StrAppend(&text,
+                    Json({{"track", shard.track},
+                          {"first", shard.first},
+                          {"last", shard.last},
+                          {"sha256", done_.at(shard)}})
+                        .dump(),
+                    "\n");
+  }
+  return WriteFile(folder_ + "/done.jsonl", text);
+}
+
+absl::Status DumpWriter::Write(const Shard& shard, const std::vector<Tensor>& tensors) {
+  const std::string bytes = EncodeSafetensors(tensors);
+  const std::string path = ShardPath(folder_, shard), temporary = path + ".part";
+  if (absl::Status s = WriteFile(temporary, bytes, WriteMode::kOverwrite); !s.ok()) return s;
+  if (absl::Status s = Sync(temporary); !s.ok()) return s;
+  std::error_code error;
+  fs::rename(temporary, path, error);
+  if (error) return absl::InternalError(absl::StrCat("cannot rename ", temporary, ": ", error.message()));
+  done_[shard] = Sha256(bytes);
+  order_.push_back(shard);
+  return WriteDone();
+}
+
+absl::StatusOr<std::unique_ptr<DumpReader>> DumpReader::Open(const std::string& folder) {
+  std::unique_ptr<DumpReader> reader(new DumpReader(folder));
+  const auto text = ReadFile(folder + "/manifest.json");
+  if (!text.ok()) return absl::NotFoundError(absl::StrCat(folder, " is no dump: it has no manifest.json"));
+  auto manifest = ParseJson(*text);
+  if (!manifest.ok()) return manifest.status();
+  if (!manifest->is_object() || manifest->value("format", Json()) != Json(kDumpFormat)) {
+    return absl::InvalidArgumentError(absl::StrCat(folder, "/manifest.json: \"format\" is not \"",
+                                                   std::string(kDumpFormat), "\""));
+  }
+  reader->manifest_ = *std::move(manifest);
+  auto done = ReadDoneFile(folder);
+  if (!done.ok()) return done.status();
+  for (auto& [shard, hash] : *done) reader->shards_[shard] = hash;
+  return reader;
+}
+
+int DumpReader::Items(std::string_view track) const {
+  int items = 0;
+  for (const auto& [shard, hash] : shards_) {
+    if (shard.track == track) items = std::max(items, shard.last);
+  }
+  return items;
+}
+
+absl::StatusOr<const DumpReader::Loaded*> DumpReader::LoadShardOf(std::string_view track, int item) {
+  const auto cached = loaded_.find(track);
+  if (cached != loaded_.end() && item >= cached->second.shard.first &&
+      item < cached->second.shard.last) {
+    return &cached->second;
+  }
+  const auto found = std::find_if(shards_.begin(), shards_.end(), [&](const auto& entry) {
+    return entry.first.track == track && item >= entry.first.first && item < entry.first.last;
+  });
+  if (found == shards_.end()) {
+    return absl::NotFoundError(
+        absl::StrCat(folder_, ": no shard holds item ", item, " of track ", std::string(track)));
+  }
+  const std::string path = ShardPath(folder_, found->first);
+  const auto bytes = ReadFile(path);
+  if (!bytes.ok()) return bytes.status();
+  if (Sha256(*bytes) != found->second) {
+    return absl::DataLossError(absl::StrCat(path, " is not the file that done.jsonl lists"));
+  }
+  auto tensors = DecodeSafetensors(*bytes);
+  if (!tensors.ok()) return tensors.status();
+  Loaded& loaded = loaded_[std::string(track)];
+  loaded = {.shard = found->first, .tensors = {}};
+  for (Tensor& tensor : *tensors) {
+    std::string name = tensor.name;
+    loaded.tensors.emplace(std::move(name), std::move(tensor));
+  }
+  return &loaded;
+}
+
+absl::StatusOr<const Tensor*> DumpReader::Read(std::string_view track, int item,
+                                               std::string_view what) {
+  const auto loaded = LoadShardOf(track, item);
+  if (!loaded.ok()) return loaded.status();
+  const std::string name = TensorName(track, item, what);
+  const auto found = (*loaded)->tensors.find(name);
+  if (found == (*loaded)->tensors.end()) {
+    return absl::NotFoundError(absl::StrCat(folder_, ": no tensor ", name));
+  }
+  return &found->second;
+}
+
+}  // namespace crosscheck::quality
