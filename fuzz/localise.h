@@ -21,18 +21,10 @@
 #include <vector>
 
 #include "fuzz/executor.h"
+#include "properties/judges/stage_errors.h"
 #include "properties/property.h"
 
 namespace crosscheck {
-
-// One stage of the engine on its own inputs against the exact model on the same.
-struct StageError {
-  int layer = -1;                     // -1: outside the layers
-  std::string stage;                  // a name of the table in localise_stages.cc
-  double added_error = 0, bound = 0;  // largest absolute difference
-  double ratio = 0;  // of error and bound, of the metric that is worse (see StageErrors)
-  bool bad() const { return !(ratio <= 1); }
-};
 
 struct FirstBad {
   int layer = -1;  // -1: outside the layers

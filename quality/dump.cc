@@ -39,10 +39,12 @@ absl::StatusOr<std::pair<Shard, std::string>> ParseDone(const std::string& line,
   if (!json.ok() || !json->is_object() || !is("track", &Json::is_string) ||
       !is("first", &Json::is_number_unsigned) || !is("last", &Json::is_number_unsigned) ||
       !is("sha256", &Json::is_string)) {
-    return absl::DataLossError(absl::StrCat(file, ": '", line, "' is no {track, first, last, sha256}"));
+    return absl::DataLossError(
+        absl::StrCat(file, ": '", line, "' is no {track, first, last, sha256}"));
   }
-  return std::pair(Shard{.track = (*json)["track"], .first = (*json)["first"], .last = (*json)["last"]},
-                   (*json)["sha256"].get<std::string>());
+  return std::pair(
+      Shard{.track = (*json)["track"], .first = (*json)["first"], .last = (*json)["last"]},
+      (*json)["sha256"].get<std::string>());
 }
 
 // A line that a kill cut in two ends the list.
@@ -102,9 +104,11 @@ absl::StatusOr<Json> ModelIdentity(const std::string& folder) {
     if (!hash.ok()) return hash.status();
     files[name] = *std::move(hash);
   }
-  if (error) return absl::NotFoundError(absl::StrCat("no model folder ", folder, ": ", error.message()));
+  if (error)
+    return absl::NotFoundError(absl::StrCat("no model folder ", folder, ": ", error.message()));
   if (!files.contains("config.json")) {
-    return absl::NotFoundError(absl::StrCat(folder, " holds no config.json: it is no checkpoint folder"));
+    return absl::NotFoundError(
+        absl::StrCat(folder, " holds no config.json: it is no checkpoint folder"));
   }
   return files;
 }
@@ -174,7 +178,8 @@ absl::Status DumpWriter::Write(const Shard& shard, const std::vector<Tensor>& te
   if (absl::Status s = Sync(temporary); !s.ok()) return s;
   std::error_code error;
   fs::rename(temporary, path, error);
-  if (error) return absl::InternalError(absl::StrCat("cannot rename ", temporary, ": ", error.message()));
+  if (error)
+    return absl::InternalError(absl::StrCat("cannot rename ", temporary, ": ", error.message()));
   done_[shard] = Sha256(bytes);
   order_.push_back(shard);
   return WriteDone();
@@ -183,7 +188,8 @@ absl::Status DumpWriter::Write(const Shard& shard, const std::vector<Tensor>& te
 absl::StatusOr<std::unique_ptr<DumpReader>> DumpReader::Open(const std::string& folder) {
   std::unique_ptr<DumpReader> reader(new DumpReader(folder));
   const auto text = ReadFile(folder + "/manifest.json");
-  if (!text.ok()) return absl::NotFoundError(absl::StrCat(folder, " is no dump: it has no manifest.json"));
+  if (!text.ok())
+    return absl::NotFoundError(absl::StrCat(folder, " is no dump: it has no manifest.json"));
   auto manifest = ParseJson(*text);
   if (!manifest.ok()) return manifest.status();
   if (!manifest->is_object() || manifest->value("format", Json()) != Json(kDumpFormat)) {
@@ -205,7 +211,8 @@ int DumpReader::Items(std::string_view track) const {
   return items;
 }
 
-absl::StatusOr<const DumpReader::Loaded*> DumpReader::LoadShardOf(std::string_view track, int item) {
+absl::StatusOr<const DumpReader::Loaded*> DumpReader::LoadShardOf(std::string_view track,
+                                                                  int item) {
   const auto cached = loaded_.find(track);
   if (cached != loaded_.end() && item >= cached->second.shard.first &&
       item < cached->second.shard.last) {

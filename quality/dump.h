@@ -41,9 +41,10 @@ std::string TensorName(std::string_view track, int item, std::string_view what);
 
 class DumpWriter {
  public:
-  // Makes the folder or goes on with the one that is there. FailedPrecondition: its manifest differs
-  // in something that determines values; the message names the key and both values. The last shard
-  // that is listed is verified; one whose bytes are not those that were listed is written again.
+  // Makes the folder or goes on with the one that is there. FailedPrecondition: its manifest
+  // differs in something that determines values; the message names the key and both values. The
+  // last shard that is listed is verified; one whose bytes are not those that were listed is
+  // written again.
   static absl::StatusOr<std::unique_ptr<DumpWriter>> Open(const std::string& folder,
                                                           const Json& manifest);
   bool Done(const Shard& shard) const { return done_.contains(shard); }
@@ -84,8 +85,8 @@ class DumpReader {
 
   std::string folder_;
   Json manifest_;
-  std::map<Shard, std::string> shards_;                  // to SHA-256
-  std::map<std::string, Loaded, std::less<>> loaded_;    // by track
+  std::map<Shard, std::string> shards_;                // to SHA-256
+  std::map<std::string, Loaded, std::less<>> loaded_;  // by track
 };
 
 // Every file that determines what the model in `folder` computes: config.json and the weights, by

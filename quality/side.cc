@@ -97,8 +97,8 @@ absl::Status Side::Load() {
   if (!vocab.ok()) return vocab.status();
   if (!context.ok()) return context.status();
   if (*vocab < 1 || *vocab > (1 << 24) || *context < 1) {
-    return absl::AbortedError(absl::StrCat(options_.engine, " says vocab ", *vocab, " and context ",
-                                           *context));
+    return absl::AbortedError(
+        absl::StrCat(options_.engine, " says vocab ", *vocab, " and context ", *context));
   }
   vocab_ = static_cast<int>(*vocab);
   context_ = static_cast<int>(std::min<int64_t>(*context, 1 << 30));
@@ -123,8 +123,8 @@ bool Side::HasPath(std::string_view path) const {
 }
 
 std::vector<Block> Side::Blocks(int first, int last) const {
-  const auto rows = static_cast<int>(
-      std::max<int64_t>(1, kBlockBytes / (static_cast<int64_t>(vocab_) * 8)));
+  const auto rows =
+      static_cast<int>(std::max<int64_t>(1, kBlockBytes / (static_cast<int64_t>(vocab_) * 8)));
   // One prefill answers all positions from 0, so what fits one message is one block.
   if (last <= rows) return first < last ? std::vector<Block>{{first, last}} : std::vector<Block>{};
   std::vector<Block> blocks;
@@ -134,8 +134,8 @@ std::vector<Block> Side::Blocks(int first, int last) const {
 
 absl::StatusOr<Rows> Side::LogitRows(absl::Span<const int32_t> ids, const Block& block,
                                      Evaluation evaluation) {
-  const bool one_call = evaluation == Evaluation::kPrefill && HasPath("readout") &&
-                        Blocks(0, block.last).size() == 1;
+  const bool one_call =
+      evaluation == Evaluation::kPrefill && HasPath("readout") && Blocks(0, block.last).size() == 1;
   if (!one_call && !HasPath("session")) {
     return absl::UnimplementedError(absl::StrCat(options_.engine, " decodes no tokens one by one"));
   }

@@ -25,11 +25,11 @@
 namespace crosscheck::quality {
 
 struct SideOptions {
-  std::string engine;         // a name of the registry, or a command line
-  std::string model;          // checkpoint folder
-  std::string format = {};    // load option: the engine serves the checkpoint in it; "": as stored
-  std::string adapter = {};   // folder in PEFT's format
-  double deadline_seconds = 600;  // for each message
+  std::string engine;        // a name of the registry, or a command line
+  std::string model;         // checkpoint folder
+  std::string format = {};   // load option: the engine serves the checkpoint in it; "": as stored
+  std::string adapter = {};  // folder in PEFT's format
+  double deadline_seconds = 600;    // for each message
   uint64_t memory_limit_bytes = 0;  // address space of the engine's process; 0: none
 };
 
@@ -82,7 +82,7 @@ class Side {
   int context() const { return context_; }
   const SideOptions& options() const { return options_; }
   const Json& hello() const { return hello_; }
-  const Json& echo() const { return echo_; }  // every effective option, as the engine says
+  const Json& echo() const { return echo_; }   // every effective option, as the engine says
   double seconds() const { return seconds_; }  // spent in calls
 
  private:

@@ -1,12 +1,12 @@
 // The stages of a model by the taps behind them: the one table of their names
 // (docs/localisation.md).
-#ifndef CROSSCHECK_FUZZ_LOCALISE_STAGES_H_
-#define CROSSCHECK_FUZZ_LOCALISE_STAGES_H_
+#ifndef CROSSCHECK_PROPERTIES_JUDGES_STAGE_NAMES_H_
+#define CROSSCHECK_PROPERTIES_JUDGES_STAGE_NAMES_H_
 
 #include <string>
 #include <string_view>
 
-#include "fuzz/localise_taps.h"
+#include "properties/judges/stage_errors.h"
 
 namespace crosscheck {
 
@@ -25,4 +25,4 @@ std::string StageName(int layer, std::string_view tap, const Tapped& engine);
 
 }  // namespace crosscheck
 
-#endif  // CROSSCHECK_FUZZ_LOCALISE_STAGES_H_
+#endif  // CROSSCHECK_PROPERTIES_JUDGES_STAGE_NAMES_H_

@@ -1,4 +1,4 @@
-#include "fuzz/localise_stages.h"
+#include "properties/judges/stage_names.h"
 
 #include <algorithm>
 #include <iterator>
