@@ -2,12 +2,15 @@
 """usage: ci/engine_counters.py     Coverage counters inside an engine, on the toy of engines/lattice/toy_engine.
 
 Builds the toy with the compiler wrapper of the fuzz builds and without it, and checks that its counters arrive: every step of the
-condition that hides its defect shows as further counters, and without the wrapper there are none.
+condition that hides its defect shows as further counters, and without the wrapper there are none. Then libFuzzer searches for the
+defect through a program that sees nothing but pass or fail: with the counters every seed finds it, without them none does in ten times
+the runs that the slowest of those took.
 """
 
 import ctypes
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -22,6 +25,35 @@ char *begin, *end;
 void __sanitizer_cov_8bit_counters_init(char* first, char* last) { begin = first; end = last; }
 void __sanitizer_cov_pcs_init(const uintptr_t* first, const uintptr_t* last) {}
 void __sanitizer_cov_trace_pc_indir(uintptr_t callee) {}
+"""
+SEEDS = (1, 2, 3)
+MOST_RUNS = 400000
+HARNESS = r"""
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+struct arena { void* data; uint64_t size, capacity; void* context; int (*grow)(struct arena*, uint64_t); };
+int xck_open(const uint8_t*, uint64_t, void**, struct arena*);
+int xck_call(void*, const uint8_t*, uint64_t, struct arena*);
+
+// Ids of the prompt are the bytes of the input, sixteen at most.
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static void* engine;
+  static char frame[512], reply[4096];
+  struct arena arena = {reply, 0, sizeof(reply), 0, 0};
+  if (engine == 0) xck_open(0, 0, &engine, 0);
+  char* head = frame + 16;
+  int length = sprintf(head, "{\"id\":1,\"op\":\"logits\",\"sequences\":[{\"ids\":[");
+  for (size_t i = 0; i < size && i < 16; ++i) length += sprintf(head + length, i == 0 ? "%d" : ",%d", data[i]);
+  length += sprintf(head + length, "]}]}");
+  uint32_t head_size = (uint32_t)length;
+  memcpy(frame, "XCK1", 4);
+  memcpy(frame + 4, &head_size, 4);
+  xck_call(engine, (const uint8_t*)frame, 16 + (uint64_t)length, &arena);
+  if (memmem(reply, arena.size, "planted", 7) != 0) abort();
+  return 0;
+}
 """
 
 
@@ -82,6 +114,40 @@ def check_arrival(folder, with_counters, without):
     return ""
 
 
+def link(folder, library):
+    """The program that searches this build of the toy."""
+    source = os.path.join(os.path.dirname(folder), "harness.c")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(HARNESS)
+    program = os.path.join(folder, "search")
+    subprocess.run([os.environ.get("CC", "clang-19"), "-D_GNU_SOURCE", "-O1", "-fsanitize=fuzzer", source, library, "-o", program,
+                    "-Wl,-rpath," + os.path.dirname(library), "-Wl,--export-dynamic-symbol=__sanitizer_cov_*"], check=True)
+    return program
+
+
+def runs_until_found(program, seed, most):
+    """None when the defect was not found in so many runs."""
+    result = subprocess.run([program, "-seed=%d" % seed, "-runs=%d" % most, "-max_len=16", "-artifact_prefix=" + program,
+                             "-print_final_stats=1"], capture_output=True, text=True, check=False)
+    runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", result.stderr)
+    if result.returncode not in (0, 77) or runs is None:
+        sys.exit("the search ended with %d: %s" % (result.returncode, result.stderr[-400:]))
+    return int(runs.group(1)) if result.returncode == 77 else None
+
+
+def check_search(folder, with_counters, without):
+    counted = link(os.path.join(folder, "counters"), with_counters)
+    plain = link(os.path.join(folder, "plain"), without)
+    found = [runs_until_found(counted, seed, MOST_RUNS) for seed in SEEDS]
+    print("with counters: found after %s runs" % ", ".join(str(runs) for runs in found))
+    if None in found:
+        return "with counters it was not always found in %d runs" % MOST_RUNS
+    most = 10 * max(found)
+    blind = [runs_until_found(plain, seed, most) for seed in SEEDS]
+    print("without them: %s, in %d runs" % (", ".join("not found" if runs is None else "found" for runs in blind), most))
+    return "" if blind == [None] * len(SEEDS) else "without counters it was found as well"
+
+
 def main():
     if len(sys.argv) > 1:
         print(__doc__.strip())
@@ -89,7 +155,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         with_counters = build(os.path.join(folder, "counters"), True)
         without = build(os.path.join(folder, "plain"), False)
-        wrong = check_arrival(folder, with_counters, without)
+        wrong = check_arrival(folder, with_counters, without) or check_search(folder, with_counters, without)
     print(wrong or "ok")
     return 1 if wrong else 0
 
