@@ -74,11 +74,13 @@ void Statement::BindOne(int place, std::string_view value) {
 
 absl::StatusOr<Database> Database::Open(const std::string& path, Mode mode) {
   sqlite3* opened = nullptr;
-  const int flags = mode == Mode::kCreate ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-                                          : SQLITE_OPEN_READONLY;
+  const int flags =
+      mode == Mode::kCreate ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
   const int code = sqlite3_open_v2(path.c_str(), &opened, flags, nullptr);
   Database database(std::shared_ptr<sqlite3>(opened, sqlite3_close_v2));
-  if (code != SQLITE_OK) return absl::Status(ErrorOf(opened, code).code(), absl::StrCat(path, ": ", sqlite3_errmsg(opened)));
+  if (code != SQLITE_OK)
+    return absl::Status(ErrorOf(opened, code).code(),
+                        absl::StrCat(path, ": ", sqlite3_errmsg(opened)));
   sqlite3_extended_result_codes(opened, 1);
   sqlite3_busy_timeout(opened, kBusyMilliseconds);
   if (mode == Mode::kCreate) {

@@ -54,7 +54,8 @@ class Statement {
 class Database {
  public:
   enum class Mode { kCreate, kReadOnly };
-  // kCreate: write-ahead log; a commit survives the death of every process, not that of the machine.
+  // kCreate: write-ahead log; a commit survives the death of every process, not that of the
+  // machine.
   static absl::StatusOr<Database> Open(const std::string& path, Mode mode);
 
   template <class... Values>

@@ -28,10 +28,10 @@ struct RunRow {
   uint64_t seed = 0;
   std::string strategy = {};
   int jobs = 0;
-  std::string started = {};          // UTC, for people: 2026-01-31T12:00:00Z
-  double start_elapsed = 0;     // campaign time at its start
-  double seconds = 0;           // how long it ran; as of the last sample when it was killed
-  std::string ended = {};            // "time", "signal", "error: …", or "" (killed or still running)
+  std::string started = {};  // UTC, for people: 2026-01-31T12:00:00Z
+  double start_elapsed = 0;  // campaign time at its start
+  double seconds = 0;        // how long it ran; as of the last sample when it was killed
+  std::string ended = {};    // "time", "signal", "error: …", or "" (killed or still running)
   std::vector<std::string> narrowed = {};  // features that an engine does not serve
 };
 
@@ -80,7 +80,8 @@ struct MarginRow {
 };
 
 inline constexpr std::string_view kLabelCounter = "label";  // cases that the generator so labelled
-inline constexpr std::string_view kNarrowedCounter = "narrowed";  // a field that was narrowed; "": any
+inline constexpr std::string_view kNarrowedCounter =
+    "narrowed";  // a field that was narrowed; "": any
 inline constexpr std::string_view kUnsupportedCounter = "unsupported";  // reason
 inline constexpr std::string_view kSetupErrorCounter = "setup_error";   // message
 inline constexpr std::string_view kKnownCounter = "known";              // signature
@@ -99,9 +100,9 @@ struct FindingRow {  // one per signature and shard
   std::string signature = {}, property = {}, engine = {}, driver = {}, build = {};
   std::string verdict = {}, message = {};
   FindingState state = FindingState::kNew;
-  double elapsed = 0;        // when it was first seen
-  int64_t first_case = 0;    // cases of the shard until then
-  int64_t count = 0;         // cases with this signature
+  double elapsed = 0;             // when it was first seen
+  int64_t first_case = 0;         // cases of the shard until then
+  int64_t count = 0;              // cases with this signature
   std::string case_text = {};     // of the first case, as its subject prints it
   std::string case_file = {};     // of the smallest case so far
   std::string reduced_text = {};  // the smallest case; "" while it is new
@@ -109,8 +110,8 @@ struct FindingRow {  // one per signature and shard
   int evaluations = 0;
   int replays = 0, failures = 0;  // of the reduced case in a fresh process: fails in k of n
   int attempts = 0;               // processes that tried to reduce it
-  std::string localised = {};          // first bad layer, as a line; "" where there is none
-  std::string first_bad = {};          // the same as JSON {"layer", "stage", "means"}; "" for none
+  std::string localised = {};     // first bad layer, as a line; "" where there is none
+  std::string first_bad = {};     // the same as JSON {"layer", "stage", "means"}; "" for none
 };
 
 // A process that had to be started again, or an event that a reader should know of.

@@ -167,8 +167,8 @@ class Climb {
   }
 
   bool FitsRouter(const std::vector<double>* router, const std::vector<double>& choice) const {
-    return router != nullptr &&
-           router->size() * static_cast<size_t>(chosen_) == choice.size() * static_cast<size_t>(experts_);
+    return router != nullptr && router->size() * static_cast<size_t>(chosen_) ==
+                                    choice.size() * static_cast<size_t>(experts_);
   }
 
   absl::Status Widen(int nudge, ExactVariant variant) {

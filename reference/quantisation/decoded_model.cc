@@ -37,8 +37,8 @@ absl::Status ParseOption(const std::string& option, ModelFormats& formats) {
     return absl::OkStatus();
   }
   if (key != "head" && key != "embedding") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "weight format option \"", option, "\"; expected head=, embedding= or quarot="));
+    return absl::InvalidArgumentError(absl::StrCat("weight format option \"", option,
+                                                   "\"; expected head=, embedding= or quarot="));
   }
   const auto format = ParseFormat(value);
   if (!format.ok()) return format.status();
@@ -126,8 +126,8 @@ absl::StatusOr<FormatCost> DecodeAs(const ModelFormats& formats, Model& model) {
     RelativeError error;
     if (const TensorFormat* format = FormatOf(formats, info.role); format != nullptr) {
       bytes = 0;
-      absl::Status status = DecodeTensor(*format, info, model.values[i], bytes,
-                                         projection ? projections : error);
+      absl::Status status =
+          DecodeTensor(*format, info, model.values[i], bytes, projection ? projections : error);
       if (!status.ok()) return status;
     }
     cost.weights += count;

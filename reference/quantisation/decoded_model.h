@@ -1,5 +1,5 @@
-// A model whose weights are those that a format leaves: what lattice f32 and both references compute
-// where an engine has no forward pass for the format, so that its loss can be measured.
+// A model whose weights are those that a format leaves: what lattice f32 and both references
+// compute where an engine has no forward pass for the format, so that its loss can be measured.
 //
 // Norms, convolution, A_log, dt_bias and the routers of a mixture stay as stored; projections, head
 // and embedding each have a format of their own.
@@ -39,12 +39,12 @@ std::string ModelFormatsName(const ModelFormats& formats);
 
 // What a model takes and loses in its formats.
 struct FormatCost {
-  int64_t weights = 0;              // of the whole model
-  int64_t bytes = 0;                // of the whole model; what is as stored counts as stored
-  int64_t projection_weights = 0;   // of the projections
+  int64_t weights = 0;             // of the whole model
+  int64_t bytes = 0;               // of the whole model; what is as stored counts as stored
+  int64_t projection_weights = 0;  // of the projections
   int64_t projection_bytes = 0;
-  double projection_error = 0;      // relative RMS over all projections
-  double head_error = 0;            // 0 as stored
+  double projection_error = 0;  // relative RMS over all projections
+  double head_error = 0;        // 0 as stored
   double embedding_error = 0;
 
   double BitsPerWeight() const;            // of the whole model

@@ -5,8 +5,8 @@
 //   symmetric   s = max|group| / 7,  z = 8,                        q = clamp(rne(x / s) + 8, 0, 15)
 //   asymmetric  s = (max - min) / 15, z = clamp(rne(-min / s), 0, 15),
 //                                                                  q = clamp(rne(x / s) + z, 0, 15)
-// where min and max include 0, so that 0 has a code; s = 1 for a group of zeros. Decoded (q - z) * s
-// with the stored s.
+// where min and max include 0, so that 0 has a code; s = 1 for a group of zeros. Decoded (q - z) *
+// s with the stored s.
 #ifndef CROSSCHECK_REFERENCE_QUANTISATION_INT4_GROUPS_H_
 #define CROSSCHECK_REFERENCE_QUANTISATION_INT4_GROUPS_H_
 
@@ -28,8 +28,8 @@ struct Int4Groups {
   std::vector<int> zeros;  // [rows, columns / group] of 4 bits; empty: 8 everywhere
 };
 
-// `values` is row-major with rows of `columns`, a multiple of the even number `group`. Other errors:
-// a value that is not finite, a scale above 65504.
+// `values` is row-major with rows of `columns`, a multiple of the even number `group`. Other
+// errors: a value that is not finite, a scale above 65504.
 absl::StatusOr<Int4Groups> EncodeInt4Groups(absl::Span<const float> values, size_t columns,
                                             size_t group, Int4Mode mode);
 std::vector<float> Decode(const Int4Groups& groups);

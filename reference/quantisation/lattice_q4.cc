@@ -15,8 +15,7 @@ float Usable(float scale) { return scale < 1 && DecodeF16(EncodeF16(scale)) == 0
 absl::Status AppendBlock(absl::Span<const float> block, Q4Mode mode, std::string& bytes) {
   const bool symmetric = mode == Q4Mode::kSymmetric;
   const auto [smallest, largest] = std::minmax_element(block.begin(), block.end());
-  const float scale =
-      Usable(symmetric ? LargestMagnitude(block) / 7 : (*largest - *smallest) / 15);
+  const float scale = Usable(symmetric ? LargestMagnitude(block) / 7 : (*largest - *smallest) / 15);
   absl::Status status = AppendHalf(scale, "scale", bytes);
   status.Update(AppendHalf(symmetric ? -8 * scale : *smallest, "bias", bytes));
   if (!status.ok()) return status;
@@ -24,8 +23,8 @@ absl::Status AppendBlock(absl::Span<const float> block, Q4Mode mode, std::string
   int codes[kLatticeQ4BlockValues];
   for (size_t i = 0; i < kLatticeQ4BlockValues; ++i) {
     const float value = i < block.size() ? block[i] : 0.0F;
-    const float code = symmetric ? std::round(value * inverse) + 8
-                                 : std::round((value - *smallest) * inverse);
+    const float code =
+        symmetric ? std::round(value * inverse) + 8 : std::round((value - *smallest) * inverse);
     codes[i] = static_cast<int>(std::clamp(code, 0.0F, 15.0F));
   }
   AppendNibbles(codes, NibbleOrder::kPairs, bytes);

@@ -40,8 +40,8 @@ absl::StatusOr<Mxfp4Tensor> EncodeMxfp4(absl::Span<const float> values, size_t c
 // An error says where there are not 16 bytes of codes for each scale.
 absl::StatusOr<std::vector<float>> DecodeMxfp4(std::string_view blocks, std::string_view scales);
 
-// As GGML holds it (ggml-quants.c, `quantize_row_mxfp4_ref`): kFloor, ties to the smaller magnitude,
-// 17 bytes a block: the scale, then byte j = code_j | code_{j+16} << 4.
+// As GGML holds it (ggml-quants.c, `quantize_row_mxfp4_ref`): kFloor, ties to the smaller
+// magnitude, 17 bytes a block: the scale, then byte j = code_j | code_{j+16} << 4.
 absl::StatusOr<std::string> EncodeGgmlMxfp4(absl::Span<const float> values, size_t columns,
                                             E2M1Ties ties = E2M1Ties::kSmaller);
 // Of whole blocks.

@@ -41,8 +41,8 @@ Side SideOf(const TensorInfo& info) {
   if (info.role == TensorRole::kHead) return Side::kReadsFinalNorm;
   if (info.role == TensorRole::kRouter) return Side::kReadsMlpNorm;
   if (info.role != TensorRole::kProjection) return Side::kNone;
-  if (EndsWithAny(info.name, {".o_proj.weight", ".out_proj.weight", ".down_proj.weight",
-                              ".down_proj"})) {
+  if (EndsWithAny(info.name,
+                  {".o_proj.weight", ".out_proj.weight", ".down_proj.weight", ".down_proj"})) {
     return Side::kWrites;
   }
   return absl::StrContains(info.name, ".mlp.") ? Side::kReadsMlpNorm : Side::kReadsAttentionNorm;

@@ -2,8 +2,9 @@
 //
 // R = H D, D a diagonal of signs from a seed, H the orthonormal Walsh-Hadamard matrix (lattice
 // `quant/quarot/hadamard.rs`). Norm weights are first fused into the matrices that read the norm's
-// output, then matrices that read the stream become W Rᵀ, and those that write to it R W. The stream
-// h becomes R h, logits stay what they were. Mixing spreads outlier channels over all channels.
+// output, then matrices that read the stream become W Rᵀ, and those that write to it R W. The
+// stream h becomes R h, logits stay what they were. Mixing spreads outlier channels over all
+// channels.
 #ifndef CROSSCHECK_REFERENCE_QUANTISATION_QUAROT_H_
 #define CROSSCHECK_REFERENCE_QUANTISATION_QUAROT_H_
 
@@ -35,8 +36,8 @@ class RandomizedHadamard {
 
 // Fuses the norms and rotates, in fp64 with one rounding to float32 at the end. The model is untied
 // and its norms that read the stream become 1; its storage becomes F32. q_norm, k_norm, the norm of
-// the delta rule, convolution, A_log and dt_bias stay. An error names a hidden size that is no power
-// of two.
+// the delta rule, convolution, A_log and dt_bias stay. An error names a hidden size that is no
+// power of two.
 absl::Status FuseQuarot(uint64_t seed, Model& model);
 
 // Gives a tied model a head of its own, the same values.

@@ -65,8 +65,8 @@ Decoded LatticeQ80(const MatrixView& matrix) {
 Decoded Int8Row(const MatrixView& matrix) {
   if (absl::Status status = CheckFinite(matrix.values); !status.ok()) return status;
   const Int8Rows rows = EncodeInt8Rows(matrix.values, matrix.rows, matrix.columns);
-  return DecodedMatrix{Decode(rows), static_cast<int64_t>(rows.codes.size() +
-                                                          rows.scales.size() * sizeof(float))};
+  return DecodedMatrix{
+      Decode(rows), static_cast<int64_t>(rows.codes.size() + rows.scales.size() * sizeof(float))};
 }
 
 template <Q4Mode kMode>
@@ -85,9 +85,9 @@ Decoded Fp8(const MatrixView& matrix) {
   auto values = DecodeFp8(encoded->codes, encoded->scales, matrix.rows, matrix.columns, scope);
   if (!values.ok()) return values.status();
   const size_t scale_bytes = kPowerOfTwo ? 1 : sizeof(float);
-  return DecodedMatrix{*std::move(values),
-                       static_cast<int64_t>(encoded->codes.size() +
-                                            encoded->scales.size() * scale_bytes)};
+  return DecodedMatrix{
+      *std::move(values),
+      static_cast<int64_t>(encoded->codes.size() + encoded->scales.size() * scale_bytes)};
 }
 
 template <Mxfp4Scale kScale>

@@ -1,7 +1,6 @@
-#include "fuzz/campaign/store.h"
-
 #include <filesystem>
 
+#include "fuzz/campaign/store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/own_folder.h"

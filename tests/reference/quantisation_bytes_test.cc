@@ -166,9 +166,9 @@ TEST(GridTest, EveryE4M3CodeIsItsOwnNearest) {
 }
 
 TEST(GridTest, E2M1RoundsToNearestEven) {
-  const std::vector<std::pair<float, float>> rounded = {
-      {.25F, 0}, {.75F, 1}, {1.25F, 1}, {1.75F, 2}, {2.5F, 2}, {3.5F, 4}, {5, 4}, {5.01F, 6},
-      {1e9F, 6}};
+  const std::vector<std::pair<float, float>> rounded = {{.25F, 0},  {.75F, 1},  {1.25F, 1},
+                                                        {1.75F, 2}, {2.5F, 2},  {3.5F, 4},
+                                                        {5, 4},     {5.01F, 6}, {1e9F, 6}};
   for (const auto& [value, expected] : rounded) {
     EXPECT_EQ(DecodeE2M1(EncodeE2M1(value)), expected) << value;
     EXPECT_EQ(DecodeE2M1(EncodeE2M1(-value)), -expected) << value;
@@ -264,10 +264,10 @@ TEST(SpecialValuesTest, NaNAndInfinityAreErrors) {
 TEST(SpecialValuesTest, ScalesThatOverflowHalfPrecisionAreErrors) {
   std::vector<float> values(128, 0.0F);
   values[0] = 3e38F;
-  const std::set<std::string_view> wide = {"f32",       "bf16",       "int8_row",  "q8_0_lattice",
-                                           "fp8_tensor", "fp8_row",   "fp8_block", "fp8_block_ue8m0",
-                                           "mxfp4",     "mxfp4_ceil", "mxfp4_even", "mxfp4_rceil",
-                                           "mxfp4_ggml", "nvfp4"};
+  const std::set<std::string_view> wide = {
+      "f32",        "bf16",        "int8_row",        "q8_0_lattice", "fp8_tensor",
+      "fp8_row",    "fp8_block",   "fp8_block_ue8m0", "mxfp4",        "mxfp4_ceil",
+      "mxfp4_even", "mxfp4_rceil", "mxfp4_ggml",      "nvfp4"};
   for (const TensorFormat& format : TensorFormats()) {
     EXPECT_EQ(format.decode({values, 1, 128}).ok(), wide.contains(format.name)) << format.name;
   }

@@ -110,13 +110,25 @@ TEST(FormatErrorTest, LaplaceWeights) {
 TEST(FormatErrorTest, OutlierColumnsAndTheirRotation) {
   const std::vector<float> weights = OutlierWeights();
   ExpectErrors(weights,
-               {{"int8_row", .0458}, {"q8_0", .0122},     {"fp8_row", .0204}, {"q4_sym", .1122},
-                {"q4_asym", .1176},  {"q4_0", .1080},     {"int4_g128", .2042}, {"mxfp4", .1596},
+               {{"int8_row", .0458},
+                {"q8_0", .0122},
+                {"fp8_row", .0204},
+                {"q4_sym", .1122},
+                {"q4_asym", .1176},
+                {"q4_0", .1080},
+                {"int4_g128", .2042},
+                {"mxfp4", .1596},
                 {"nvfp4", .0729}},
                0.25);
   ExpectErrors(Rotated(weights),
-               {{"int8_row", .0062}, {"q8_0", .0048},      {"fp8_row", .0267}, {"q4_sym", .0872},
-                {"q4_asym", .0731},  {"q4_0", .0778},      {"int4_g128", .0980}, {"mxfp4", .1129},
+               {{"int8_row", .0062},
+                {"q8_0", .0048},
+                {"fp8_row", .0267},
+                {"q4_sym", .0872},
+                {"q4_asym", .0731},
+                {"q4_0", .0778},
+                {"int4_g128", .0980},
+                {"mxfp4", .1129},
                 {"nvfp4", .0975}},
                0.25);
 }
@@ -124,7 +136,8 @@ TEST(FormatErrorTest, OutlierColumnsAndTheirRotation) {
 // The orders with a cause. Asymmetric stays ahead of symmetric after a rotation too.
 TEST(FormatErrorTest, Orders) {
   const std::vector<float> normal = NormalWeights();
-  const std::vector<std::string_view> order = {"f32", "f16", "bf16", "q8_0", "fp8_tensor", "q4_asym"};
+  const std::vector<std::string_view> order = {"f32",  "f16",        "bf16",
+                                               "q8_0", "fp8_tensor", "q4_asym"};
   for (size_t i = 1; i < order.size(); ++i) {
     EXPECT_LT(Error(order[i - 1], normal), Error(order[i], normal)) << order[i];
   }
@@ -147,8 +160,9 @@ TEST(FormatErrorTest, KvCacheWithAnOutlierChannel) {
     const auto decoded = FindTensorFormat(name)->decode({cache, rows, width});
     RelativeError others;
     for (size_t at = 0; at < cache.size(); at += width) {
-      others.Add(absl::MakeConstSpan(cache).subspan(at + (skip_outlier ? 1 : 0), width - 1),
-                 absl::MakeConstSpan(decoded->values).subspan(at + (skip_outlier ? 1 : 0), width - 1));
+      others.Add(
+          absl::MakeConstSpan(cache).subspan(at + (skip_outlier ? 1 : 0), width - 1),
+          absl::MakeConstSpan(decoded->values).subspan(at + (skip_outlier ? 1 : 0), width - 1));
     }
     return others.Value();
   };

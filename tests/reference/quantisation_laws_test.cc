@@ -229,8 +229,8 @@ double NotFollowing(const TensorFormat& format, double relative) {
 }
 
 TEST(ScalingTest, OtherFactorsScaleWhatHasWideScales) {
-  for (const char* name : {"int8_row", "q8_0_lattice", "fp8_tensor", "fp8_row", "fp8_block",
-                           "nvfp4"}) {
+  for (const char* name :
+       {"int8_row", "q8_0_lattice", "fp8_tensor", "fp8_row", "fp8_block", "nvfp4"}) {
     EXPECT_LE(NotFollowing(*FindTensorFormat(name), 1e-6), 1e-3) << name;  // rounding ties only
   }
   for (const char* name : {"q8_0", "q4_0"}) {
