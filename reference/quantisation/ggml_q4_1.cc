@@ -23,7 +23,7 @@ absl::StatusOr<std::string> EncodeGgmlQ41(absl::Span<const float> values, size_t
     if (!status.ok()) break;
     for (size_t i = 0; i < block.size(); ++i) {
       const float scaled = std::isinf(inverse) ? 0.0F : (block[i] - minimum) * inverse;
-      codes[i] = std::min(15, static_cast<int>(scaled + 0.5F));
+      codes[i] = std::min(15, static_cast<int>(std::trunc(scaled + 0.5F)));
     }
     AppendNibbles(codes, NibbleOrder::kHalves, bytes);
   }
