@@ -10,9 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "quality/default_prompts.h"
 #include "nlohmann/json.hpp"
 #include "properties/stream.h"
+#include "quality/default_prompts.h"
 #include "reference/json_input.h"
 #include "reference/safetensors.h"
 
@@ -60,8 +60,8 @@ absl::Status ReadIds(const Json& value, Prompt* prompt) {
   if (!value.is_array() || value.empty()) return WrongType("ids", "a list of token ids, not empty");
   for (const Json& id : value) {
     if (!id.is_number_unsigned() || id.get<uint64_t>() > std::numeric_limits<int32_t>::max()) {
-      return WrongType("ids", absl::StrCat("whole numbers from 0 to ",
-                                           std::numeric_limits<int32_t>::max()));
+      return WrongType(
+          "ids", absl::StrCat("whole numbers from 0 to ", std::numeric_limits<int32_t>::max()));
     }
     prompt->ids.push_back(id.get<int32_t>());
   }
@@ -116,9 +116,8 @@ constexpr Field kFields[] = {
 
 absl::Status UnknownKey(const std::string& key) {
   const auto name = [](std::string* out, const Field& field) { out->append(field.key); };
-  return Wrong(absl::StrCat(
-      "unknown key \"", key, "\"; known: ",
-      absl::StrJoin(std::begin(kFields), std::end(kFields) - 1, ", ", name)));
+  return Wrong(absl::StrCat("unknown key \"", key, "\"; known: ",
+                            absl::StrJoin(std::begin(kFields), std::end(kFields) - 1, ", ", name)));
 }
 
 absl::StatusOr<Prompt> ReadLine(std::string_view line) {
@@ -192,9 +191,9 @@ absl::StatusOr<std::vector<Prompt>> TextPrompts(absl::Span<const int32_t> ids, i
                                                 uint64_t seed) {
   const int64_t places = static_cast<int64_t>(ids.size()) - kMinTextTokens + 1;
   if (places < count) {
-    return Wrong(absl::StrCat("a text of ", ids.size(), " tokens has ", std::max<int64_t>(places, 0),
-                              " pieces of ", kMinTextTokens, " tokens or more; ", count,
-                              " are wanted: give a longer text"));
+    return Wrong(absl::StrCat("a text of ", ids.size(), " tokens has ",
+                              std::max<int64_t>(places, 0), " pieces of ", kMinTextTokens,
+                              " tokens or more; ", count, " are wanted: give a longer text"));
   }
   std::vector<Prompt> prompts;
   std::set<int64_t> taken;
@@ -202,8 +201,8 @@ absl::StatusOr<std::vector<Prompt>> TextPrompts(absl::Span<const int32_t> ids, i
   for (int i = 0; i < count; ++i) {
     int64_t begin = stream.Int(0, places - 1);
     while (!taken.insert(begin).second) begin = (begin + 1) % places;
-    const int64_t length =
-        std::min(stream.Int(kMinTextTokens, kMaxTextTokens), static_cast<int64_t>(ids.size()) - begin);
+    const int64_t length = std::min(stream.Int(kMinTextTokens, kMaxTextTokens),
+                                    static_cast<int64_t>(ids.size()) - begin);
     const auto piece = ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(length));
     Prompt prompt;
     prompt.id = absl::StrCat("text-", i);

@@ -24,11 +24,11 @@ enum class PromptTemplate {
 inline constexpr std::string_view kPromptTemplateNames[] = {"none", "given"};
 
 struct Prompt {
-  std::string id;                // unique in its set
-  std::string kind = "other";    // the report groups by it
-  std::string text;              // "" where only ids are given
-  std::vector<int32_t> ids;      // given, or from the tokenizer (prompt_ids.h); else empty
-  int max_tokens = 50;           // of the greedy continuation
+  std::string id;              // unique in its set
+  std::string kind = "other";  // the report groups by it
+  std::string text;            // "" where only ids are given
+  std::vector<int32_t> ids;    // given, or from the tokenizer (prompt_ids.h); else empty
+  int max_tokens = 50;         // of the greedy continuation
   PromptTemplate chat_template = PromptTemplate::kNone;
   std::vector<std::string> stop;         // texts that end the continuation
   std::optional<std::string> reference;  // an expected answer
