@@ -3,8 +3,11 @@
 //
 // usage: input_work [CASES] [ENGINE]      (400 for each property, exact:fp32)
 //
-// The exact model computes for every input: 50 ms at most. All references but libtorch compute for an
-// input that fails or comes close to it. tests/fuzz/input_work_test.cc holds both in multiply-adds.
+// The exact model computes for every input: 50 ms at most. All references but libtorch compute for
+// an input that fails or comes close to it. tests/fuzz/input_work_test.cc holds both in
+// multiply-adds.
+#include "fuzz/input_work.h"
+
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
@@ -13,7 +16,6 @@
 #include "engines/registry.h"
 #include "fmt/format.h"
 #include "fuzz/fuzz_target.h"
-#include "fuzz/input_work.h"
 
 namespace crosscheck {
 namespace {
@@ -46,16 +48,16 @@ int Main(int argc, char** argv) {
     std::cerr << "input_work: " << std::string(engine.status().message()) << "\n";
     return 1;
   }
-  const Reply hello =
-      (*engine)->Call({.head = {{"op", "hello"}, {"protocol", {1}}, {"client", "bench"}}, .tensors = {}});
+  const Reply hello = (*engine)->Call(
+      {.head = {{"op", "hello"}, {"protocol", {1}}, {"client", "bench"}}, .tensors = {}});
   auto executor = Executor::Create({.engine = name, .torch = false, .models_kept = 2},
                                    MakeInProcessClient(**engine, hello.message.head));
   if (!hello.ok() || !executor.ok()) {
     std::cerr << "input_work: " << std::string(executor.status().message()) << "\n";
     return 1;
   }
-  std::cout << fmt::format("{:24}{:>14}{:>12}{:>14}{:>12}\n", "most of", "exact, 10^6",
-                           "exact, ms", "all, 10^6", "all, ms");
+  std::cout << fmt::format("{:24}{:>14}{:>12}{:>14}{:>12}\n", "most of", "exact, 10^6", "exact, ms",
+                           "all, 10^6", "all, ms");
   for (const Property* property : Properties()) PrintWorst(*property, cases, **executor);
   return 0;
 }

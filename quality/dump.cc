@@ -254,4 +254,15 @@ absl::StatusOr<const Tensor*> DumpReader::Read(std::string_view track, int item,
   return &found->second;
 }
 
+absl::StatusOr<std::vector<std::string>> DumpReader::Names(std::string_view track, int item) {
+  const auto loaded = LoadShardOf(track, item);
+  if (!loaded.ok()) return loaded.status();
+  const std::string prefix = TensorName(track, item, "");
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : (*loaded)->tensors) {
+    if (name.starts_with(prefix)) names.push_back(name.substr(prefix.size()));
+  }
+  return names;
+}
+
 }  // namespace crosscheck::quality

@@ -74,6 +74,8 @@ class DumpReader {
   // The tensor stays valid until an item of another shard of the same track is read. NotFound: the
   // dump has no such tensor; DataLoss: the shard is not the one that was listed.
   absl::StatusOr<const Tensor*> Read(std::string_view track, int item, std::string_view what);
+  // What Read() can be asked for of this item.
+  absl::StatusOr<std::vector<std::string>> Names(std::string_view track, int item);
 
  private:
   explicit DumpReader(std::string folder) : folder_(std::move(folder)) {}

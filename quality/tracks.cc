@@ -1,17 +1,17 @@
 #include "quality/tracks.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace crosscheck::quality {
 namespace {
 
-// Ids [begin, end) of `text`, of which positions from `first` on are scored.
-Item Window(const std::vector<int32_t>& text, int begin, int end, int first) {
+// Ids [begin, end) of `text`, of which the targets [first, last) are scored.
+Item WindowItem(const std::vector<int32_t>& text, int64_t begin, int64_t end, int64_t first,
+                int64_t last) {
   Item item;
   item.ids.assign(text.begin() + begin, text.begin() + end);
-  item.scored = {first - begin, end - 1 - begin};
-  item.targets.assign(text.begin() + first + 1, text.begin() + end);
+  item.scored = {static_cast<int>(first - 1 - begin), static_cast<int>(last - 1 - begin)};
+  item.targets.assign(text.begin() + first, text.begin() + last);
   return item;
 }
 
@@ -35,15 +35,12 @@ Item ForcedItem(const std::vector<int32_t>& prompt, const std::vector<int32_t>& 
   return item;
 }
 
-Track TextTrack(const std::vector<int32_t>& text, int window, int stride) {
+Track TextTrack(const std::vector<int32_t>& text, const std::vector<Window>& windows, int32_t bos) {
   Track track{.name = "text", .evaluation = Evaluation::kPrefill, .items = {}};
-  const int size = static_cast<int>(text.size());
-  int scored = 0;  // positions before this have been scored
-  for (int begin = 0; size >= 2; begin += stride) {
-    const int end = std::min(size, begin + window);
-    track.items.push_back(Window(text, begin, end, scored));
-    scored = end - 1;
-    if (end == size) break;
+  for (const Window& window : windows) {
+    track.items.push_back(
+        WindowItem(text, window.begin, window.end, window.first_target, window.last_target));
+    if (window.replace_first_by_bos && bos >= 0) track.items.back().ids[0] = bos;
   }
   return track;
 }
@@ -52,7 +49,8 @@ Track StepTrack(const std::vector<int32_t>& text, int targets, int window) {
   Track track{.name = "steps", .evaluation = Evaluation::kSteps, .items = {}};
   const int size = std::min(static_cast<int>(text.size()), targets + 1);
   for (int begin = 0; begin + 1 < size; begin += window - 1) {
-    track.items.push_back(Window(text, begin, std::min(size, begin + window), begin));
+    const int end = std::min(size, begin + window);
+    track.items.push_back(WindowItem(text, begin, end, begin + 1, end));
   }
   return track;
 }

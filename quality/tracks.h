@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "quality/metrics/perplexity.h"
 #include "quality/side.h"
 
 namespace crosscheck::quality {
@@ -39,10 +40,10 @@ struct Track {
 Item ForcedItem(const std::vector<int32_t>& prompt, const std::vector<int32_t>& continuation,
                 int positions);
 
-// Every target of `text` once, in the first window that covers it: windows of `window` tokens that
-// begin at 0, stride, 2 stride, … and end with the one that reaches the end of the text. None for a
-// text of fewer than two tokens. 1 <= stride <= window, window >= 2.
-Track TextTrack(const std::vector<int32_t>& text, int window, int stride);
+// One item for each window, scored where the window says. `bos`: the id that takes the place of a
+// window's first token where the plan wants one; -1: none.
+Track TextTrack(const std::vector<int32_t>& text, const std::vector<Window>& windows,
+                int32_t bos = -1);
 
 // The first `targets` targets of `text`, evaluated token by token in sequences of at most `window`
 // tokens.

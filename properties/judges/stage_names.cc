@@ -65,6 +65,8 @@ const Stage* FindStage(std::string_view tap) {
 
 bool IsStage(std::string_view tap) { return FindStage(tap) != nullptr; }
 
+int StageOrder(std::string_view tap) { return static_cast<int>(FindStage(tap) - kStages); }
+
 std::string StageName(int layer, std::string_view tap, const Tapped& engine) {
   const Stage& stage = *FindStage(tap);
   if (stage.tap == "mlp_out" && engine.contains({layer, "moe.routed_out"})) {

@@ -19,6 +19,10 @@ inline constexpr char kSelected[] = "moe.selected";
 // Whether the table has this tap. Others (attn.probs, gdn.q_hat, …) are parts of a stage.
 bool IsStage(std::string_view tap);
 
+// The place of a tap of the table in the order of computation of a layer; `final_norm` and `logits`
+// come last.
+int StageOrder(std::string_view tap);
+
 // The name of the stage that ends at this tap of the table, given what else the engine taps: where
 // it does not tap the stage's inputs, the stage reaches further back and has a coarser name.
 std::string StageName(int layer, std::string_view tap, const Tapped& engine);

@@ -17,8 +17,7 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 Interval Around(const MeanEstimate& estimate, double probability) {
   if (!std::isfinite(estimate.standard_error)) return {-kInfinity, kInfinity};
-  const double half =
-      StudentQuantile(probability, estimate.clusters - 1) * estimate.standard_error;
+  const double half = StudentQuantile(probability, estimate.clusters - 1) * estimate.standard_error;
   return {estimate.mean - half, estimate.mean + half};
 }
 

@@ -24,10 +24,10 @@ struct Divergence {
   double reverse_kl = 0;      // KL(q||p); +inf the other way round
   double jensen_shannon = 0;  // at most ln 2
   double total_variation = 0;
-  double half_variance = 0;  // Var_p(z' - z) / 2, what kl is for small differences
-  double entropy = 0;        // of p
-  double centred_linf = 0, centred_rms = 0;                // of z' - z less its mean over tokens
-  double least_difference = 0, largest_difference = 0;     // of z' - z
+  double half_variance = 0;                  // Var_p(z' - z) / 2, what kl is for small differences
+  double entropy = 0;                        // of p
+  double centred_linf = 0, centred_rms = 0;  // of z' - z less its mean over tokens
+  double least_difference = 0, largest_difference = 0;  // of z' - z
   double reference_lse = 0, candidate_lse = 0;
   int64_t non_finite = 0;  // NaN and +inf of both rows; where positive, all of the above is NaN
 

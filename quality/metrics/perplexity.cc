@@ -43,8 +43,8 @@ std::vector<Window> Disjoint(const WindowPlan& plan, int64_t tokens) {
 std::string PlanError(const WindowPlan& plan) {
   if (plan.length < 2) return absl::StrCat("window length ", plan.length, ": at least 2");
   if (plan.scheme != Scheme::kLlamaCpp && (plan.stride < 1 || plan.stride >= plan.length)) {
-    return absl::StrCat("stride ", plan.stride, ": between 1 and window length - 1 = ",
-                        plan.length - 1);
+    return absl::StrCat("stride ", plan.stride,
+                        ": between 1 and window length - 1 = ", plan.length - 1);
   }
   return "";
 }

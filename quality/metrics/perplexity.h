@@ -32,10 +32,10 @@ struct WindowPlan {
 
 // Positions are those of the text; the logits of position i of the window predict token i + 1.
 struct Window {
-  int64_t begin = 0, end = 0;                // its tokens; state is reset before the first
+  int64_t begin = 0, end = 0;                 // its tokens; state is reset before the first
   int64_t first_target = 0, last_target = 0;  // tokens that are scored: [first, last)
-  bool replace_first_by_bos = false;  // kLlamaCpp: where the tokenizer adds one
-  double weight = 0;                  // of the window's mean NLL: its targets, except for kHf
+  bool replace_first_by_bos = false;          // kLlamaCpp: where the tokenizer adds one
+  double weight = 0;  // of the window's mean NLL: its targets, except for kHf
 
   int64_t targets() const { return last_target - first_target; }
 };

@@ -19,8 +19,8 @@ inline constexpr size_t kFewestForTail = 1000;  // below, the 99.9 % quantile is
 struct Distribution {
   size_t count = 0;
   double mean = 0, median = 0, q99 = 0, q999 = 0, max = 0;
-  size_t argmax = 0;              // index of the largest value, the first among equals
-  bool tail_is_maximum = false;   // fewer than kFewestForTail values: q999 is max
+  size_t argmax = 0;             // index of the largest value, the first among equals
+  bool tail_is_maximum = false;  // fewer than kFewestForTail values: q999 is max
 };
 // Of finite values; all NaN where there is none.
 Distribution DistributionOf(absl::Span<const double> values);

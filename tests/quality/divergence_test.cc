@@ -40,7 +40,8 @@ TEST(Divergence, OneTokenMovesAwayFromManyEqualOnes) {  // T2
   std::vector<double> p(kVocabulary, 0), q = p;
   q[0] = 5;
   const Divergence d = DivergenceOf(p, q);
-  const double closed = std::log((kVocabulary - 1 + std::exp(5.0)) / kVocabulary) - 5.0 / kVocabulary;
+  const double closed =
+      std::log((kVocabulary - 1 + std::exp(5.0)) / kVocabulary) - 5.0 / kVocabulary;
   EXPECT_NEAR(d.kl, 5.733304651130059e-4, 1e-16);
   EXPECT_NEAR(d.kl, closed, 1e-15);  // the closed form rounds at 1
   EXPECT_NEAR(d.reverse_kl, 2.393106130865740e-3, 1e-15);
@@ -73,8 +74,7 @@ TEST(Divergence, MaskedTokens) {  // T4
 
 TEST(Divergence, ATokenThatOnlyTheCandidateAllows) {
   const double log2 = std::log(2.0);
-  const Divergence d =
-      DivergenceOf(std::vector<double>{0, -kInfinity}, std::vector<double>{0, 0});
+  const Divergence d = DivergenceOf(std::vector<double>{0, -kInfinity}, std::vector<double>{0, 0});
   EXPECT_NEAR(d.kl, log2, 1e-15);  // p = (1, 0), q = (1/2, 1/2)
   EXPECT_EQ(d.reverse_kl, kInfinity);
   EXPECT_NEAR(d.total_variation, 0.5, 1e-15);
@@ -119,8 +119,7 @@ TEST(Divergence, DoesNotSeeAShiftOrAPermutation) {
 }
 
 TEST(Divergence, LawsThatAreFarApart) {
-  const Divergence d =
-      DivergenceOf(std::vector<double>{0, -1000}, std::vector<double>{-1000, 0});
+  const Divergence d = DivergenceOf(std::vector<double>{0, -1000}, std::vector<double>{-1000, 0});
   EXPECT_NEAR(d.kl, 1000, 1e-9);
   EXPECT_NEAR(d.reverse_kl, 1000, 1e-9);
   EXPECT_NEAR(d.total_variation, 1, 1e-15);
@@ -145,9 +144,9 @@ TEST(ExpMinusLinear, SeriesAndFormulaMeet) {
 
 TEST(Divergence, OfFloatsIsThatOfTheSameDoubles) {
   const std::vector<float> p = {2, 1, 0, -1}, q = {1.75f, 1.125f, 0.125f, -1};
-  EXPECT_EQ(DivergenceOf(p, q).kl,
-            DivergenceOf(std::vector<double>(p.begin(), p.end()),
-                         std::vector<double>(q.begin(), q.end())).kl);
+  EXPECT_EQ(DivergenceOf(p, q).kl, DivergenceOf(std::vector<double>(p.begin(), p.end()),
+                                                std::vector<double>(q.begin(), q.end()))
+                                       .kl);
   EXPECT_NEAR(DivergenceOf(p, q).reference_lse, StatOf(p, -1).lse, 1e-15);
 }
 

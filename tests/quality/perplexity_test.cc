@@ -79,9 +79,11 @@ TEST(ComparePerplexity, PairingAndClustersOfTheWorkedExample) {
   EXPECT_NEAR(std::exp(result.log_ratio.mean), result.ratio(), 1e-14);
   EXPECT_NEAR(result.log_ratio.standard_error, 0.016667, 5e-7);
   // Without clusters, and without pairing.
-  EXPECT_NEAR(EstimateIndependent(std::vector<double>{0.1, 0.2, -0.1, 0.1, 0.1, 0.1}).standard_error,
-              0.040139, 5e-7);
-  const double se_p = EstimateIndependent(std::vector<double>{2, 3, 1, 0.5, 1.5, 2.5}).standard_error;
+  EXPECT_NEAR(
+      EstimateIndependent(std::vector<double>{0.1, 0.2, -0.1, 0.1, 0.1, 0.1}).standard_error,
+      0.040139, 5e-7);
+  const double se_p =
+      EstimateIndependent(std::vector<double>{2, 3, 1, 0.5, 1.5, 2.5}).standard_error;
   const double se_q =
       EstimateIndependent(std::vector<double>{2.1, 3.2, 0.9, 0.6, 1.6, 2.6}).standard_error;
   EXPECT_NEAR(std::hypot(se_p, se_q), 0.558221, 5e-7);

@@ -1,0 +1,296 @@
+#include "quality/compare.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "quality/candidate_folder.h"
+#include "quality/layers.h"
+#include "quality/manifest.h"
+#include "quality/sha256.h"
+#include "reference/checkpoint.h"
+#include "reference/error_bound.h"
+
+namespace crosscheck::quality {
+namespace {
+
+// The name of an engine that `--reference` stands for, and the same model in another precision.
+struct ReferenceNames {
+  std::string engine, noise;
+};
+
+ReferenceNames NamesOf(const std::string& reference) {
+  if (reference == "torch") return {"torch:fp64", "torch:fp32"};
+  if (reference == "exact") return {"exact", "torch:fp32"};
+  if (reference == "torch:fp64") return {reference, "torch:fp32"};
+  return {reference, "torch:fp64"};
+}
+
+// Everything that one comparison shares.
+class Runner {
+ public:
+  explicit Runner(const CompareOptions& options) : options_(options) {}
+
+  absl::StatusOr<Comparison> Run() {
+    if (absl::Status status = Prepare(); !status.ok()) return status;
+    if (absl::Status status = RecordReference(); !status.ok()) return status;
+    const std::string noise = NamesOf(options_.reference).noise;
+    auto noise_result = RunConfiguration(
+        {.name = "noise-floor", .engine = noise, .weight_format = "", .served_format = ""}, true);
+    if (!noise_result.ok()) return noise_result.status();
+    comparison_.noise = *std::move(noise_result);
+    for (const Configuration& configuration : options_.configurations) {
+      auto result = RunConfiguration(configuration, false);
+      if (!result.ok()) return result.status();
+      comparison_.configurations.push_back(*std::move(result));
+    }
+    return std::move(comparison_);
+  }
+
+ private:
+  absl::Status Prepare() {
+    comparison_.options = options_;
+    comparison_.reference = NamesOf(options_.reference).engine;
+    auto identity = ModelIdentity(options_.model);
+    if (!identity.ok()) return identity.status();
+    comparison_.model = *std::move(identity);
+    auto spec = ReadConfig(options_.model);
+    if (!spec.ok()) return spec.status();
+    auto inputs = ReadInputs(options_.inputs, options_.model, spec->vocab, spec->max_positions,
+                             std::max(options_.greedy_tokens, options_.forced_positions));
+    if (!inputs.ok()) return inputs.status();
+    comparison_.inputs = *std::move(inputs);
+    comparison_.mode = ChooseMode(spec->vocab);
+    spec_ = *std::move(spec);
+    return absl::OkStatus();
+  }
+
+  LogitMode ChooseMode(int vocab) const {
+    if (options_.mode) return *options_.mode;
+    const int64_t positions = Positions();
+    const int64_t full = positions * BytesPerPosition(LogitMode::kFull, {}, vocab);
+    if (full <= options_.dump_budget_bytes) return LogitMode::kFull;
+    Say(absl::StrFormat("the reference's logits of %d positions take %.1f GiB, more than "
+                        "--dump-budget: mode topk",
+                        positions, static_cast<double>(full) / (1 << 30)));
+    return LogitMode::kTopK;
+  }
+
+  int64_t Positions() const {
+    const auto prompts = static_cast<int64_t>(comparison_.inputs.prompts.size());
+    return prompts * options_.forced_positions + static_cast<int64_t>(comparison_.inputs.text.size());
+  }
+
+  void Say(std::string_view line) const {
+    if (options_.say) options_.say(line);
+  }
+
+  RecordOptions Recording(const std::string& side, LogitMode mode) const {
+    return {.mode = mode,
+            .seed = options_.seed,
+            .interrupted = options_.interrupted,
+            .progress = [this, side](std::string_view track, int64_t done, int64_t total) {
+              if (options_.progress) options_.progress(side, track, done, total);
+            }};
+  }
+
+  std::string DumpFolder(const std::string& name) const {
+    return absl::StrCat(options_.out, "/dumps/", name);
+  }
+
+  absl::Status RecordReference() {
+    SideOptions side_options{.engine = comparison_.reference, .model = options_.model};
+    side_options.adapter = options_.adapter;
+    auto side = Side::Open(side_options);
+    if (!side.ok()) return side.status();
+    reference_side_ = *std::move(side);
+    const Json manifest = MakeManifest("reference", *reference_side_, comparison_.model,
+                                       comparison_.inputs, options_, comparison_.mode, "");
+    reference_hash_ = Sha256(manifest.dump());
+    auto writer = DumpWriter::Open(DumpFolder("reference"), manifest);
+    if (!writer.ok()) return writer.status();
+    Recorder recorder(*reference_side_, **writer, nullptr, Recording("reference", comparison_.mode));
+    absl::Status status = recorder.Greedy(
+        comparison_.inputs.prompts, std::max(options_.greedy_tokens, options_.forced_positions));
+    if (status.ok()) status = MakeTracks();
+    for (const Track& track : tracks_) {
+      if (status.ok()) status = recorder.Logits(track);
+    }
+    if (status.ok()) status = RecordSampled(recorder, nullptr);
+    if (status.ok()) {
+      status = Skippable("layers", recorder.Layers(tracks_[0], options_.layer_prompts, spec_), nullptr);
+    }
+    if (!status.ok()) return status;
+    auto reader = DumpReader::Open(DumpFolder("reference"));
+    if (!reader.ok()) return reader.status();
+    reference_dump_ = *std::move(reader);
+    reference_rows_ = comparison_.mode == LogitMode::kScalars ? LiveReference(*reference_side_)
+                                                              : StoredReference(*reference_dump_);
+    return absl::OkStatus();
+  }
+
+  // The tracks with logits; the forced one needs the reference's continuations.
+  absl::Status MakeTracks() {
+    auto reader = DumpReader::Open(DumpFolder("reference"));
+    if (!reader.ok()) return reader.status();
+    Track forced{.name = "forced", .evaluation = Evaluation::kDecode, .items = {}};
+    for (size_t i = 0; i < comparison_.inputs.prompts.size(); ++i) {
+      auto ids = (*reader)->Read("greedy", static_cast<int>(i), "ids");
+      if (!ids.ok()) return ids.status();
+      const auto continuation = (*ids)->As<int32_t>();
+      forced.items.push_back(ForcedItem(comparison_.inputs.prompts[i].ids,
+                                        {continuation.begin(), continuation.end()},
+                                        options_.forced_positions));
+    }
+    tracks_.push_back(std::move(forced));
+    const std::vector<int32_t>& text = comparison_.inputs.text;
+    if (text.size() >= 2) {
+      tracks_.push_back(TextTrack(text, comparison_.inputs.windows));
+      tracks_.push_back(StepTrack(text, options_.inputs.step_targets,
+                                  static_cast<int>(options_.inputs.windows.length)));
+    }
+    return absl::OkStatus();
+  }
+
+  static absl::Status Skippable(const std::string& track, absl::Status status,
+                                std::vector<Skip>* skips) {
+    if (!absl::IsUnimplemented(status)) return status;
+    if (skips != nullptr) skips->push_back({track, std::string(status.message())});
+    return absl::OkStatus();
+  }
+
+  // What is wrong with an engine is a finding of its configuration; an error status is of the
+  // set-up.
+  absl::StatusOr<ConfigurationResult> RunConfiguration(const Configuration& configuration,
+                                                       bool noise) {
+    ConfigurationResult result;
+    result.configuration = configuration;
+    absl::Status status = Measure(configuration, noise, result);
+    if (absl::IsAborted(status) || absl::IsOutOfRange(status) || absl::IsResourceExhausted(status) ||
+        absl::IsUnimplemented(status)) {
+      result.findings.push_back({"engine", std::string(status.message())});
+      status = absl::OkStatus();
+    }
+    if (!status.ok()) return status;
+    return result;
+  }
+
+  absl::Status Measure(const Configuration& configuration, bool noise, ConfigurationResult& result) {
+    auto folder = CandidateFolder::Make(configuration, options_.model, options_.out);
+    if (!folder.ok()) return folder.status();
+    result.bits_per_weight = (*folder)->bits_per_weight();
+    result.weight_bytes = (*folder)->bytes();
+    absl::Status status = Record(configuration, (*folder)->path(), noise, result);
+    if (!status.ok()) return status;
+    auto dump = DumpReader::Open(DumpFolder(configuration.name));
+    if (!dump.ok()) return dump.status();
+    status = CheckComparable(reference_dump_->manifest(), (*dump)->manifest());
+    if (!status.ok()) return status;
+    if (noise) {
+      auto errors = LargestErrors(**dump);
+      if (!errors.ok()) return errors.status();
+      for (const double error : *errors) allowed_.push_back(kReferenceMultiplier * error);
+    }
+    status = Summarise(*reference_dump_, **dump,
+                       {.inputs = &comparison_.inputs,
+                        .allowed = &allowed_,
+                        .greedy_tokens = options_.greedy_tokens,
+                        .eos = spec_.eos},
+                       result);
+    if (!status.ok() || noise) return status;
+    return MeasureLayers({.reference = reference_dump_.get(),
+                          .candidate = dump->get(),
+                          .forced = &tracks_[0],
+                          .candidate_folder = (*folder)->path(),
+                          .adapted = !options_.adapter.empty()},
+                         result);
+  }
+
+  absl::Status Record(const Configuration& configuration, const std::string& folder, bool noise,
+                      ConfigurationResult& result) {
+    auto side = Side::Open(
+        {.engine = configuration.engine, .model = folder, .adapter = options_.adapter});
+    if (!side.ok()) return side.status();
+    if ((*side)->vocab() != reference_side_->vocab()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(configuration.name, ": a vocabulary of ", (*side)->vocab(),
+                       ", the reference has ", reference_side_->vocab()));
+    }
+    result.engine_text = absl::StrCat(configuration.engine, " ",
+                                      (*side)->hello().value("version", Json()).dump());
+    result.echo = (*side)->echo();
+    auto identity = ModelIdentity(folder);
+    if (!identity.ok()) return identity.status();
+    Json manifest =
+        MakeManifest(noise ? "noise" : "candidate", **side, *identity, comparison_.inputs, options_,
+                     LogitMode::kScalars, reference_hash_);
+    manifest["configuration"]["served"] = configuration.served_format;
+    auto writer = DumpWriter::Open(DumpFolder(configuration.name), manifest);
+    if (!writer.ok()) return writer.status();
+    Recorder recorder(**side, **writer, reference_rows_.get(),
+                      Recording(configuration.name, LogitMode::kScalars));
+    absl::Status status;
+    for (const Track& track : tracks_) {
+      if (noise && track.name != "forced") continue;
+      if (status.ok()) status = Skippable(track.name, recorder.Logits(track), &result.skips);
+    }
+    if (status.ok() && !noise) status = RecordTokens(configuration, **side, **writer, result);
+    result.seconds += (*side)->seconds();
+    return status;
+  }
+
+  // Tokens come from the engine's own format where it serves one.
+  absl::Status RecordTokens(const Configuration& configuration, Side& side, DumpWriter& writer,
+                            ConfigurationResult& result) {
+    const RecordOptions recording = Recording(configuration.name, LogitMode::kScalars);
+    Recorder layers(side, writer, nullptr, recording);
+    absl::Status status =
+        Skippable("layers", layers.Layers(tracks_[0], options_.layer_prompts, spec_), &result.skips);
+    if (!status.ok()) return status;
+    std::unique_ptr<Side> served;
+    if (!configuration.served_format.empty()) {
+      auto opened = Side::Open({.engine = configuration.engine,
+                                .model = options_.model,
+                                .format = configuration.served_format,
+                                .adapter = options_.adapter});
+      if (!opened.ok()) return Skippable("greedy", opened.status(), &result.skips);
+      served = *std::move(opened);
+    }
+    Recorder generator(served ? *served : side, writer, nullptr, recording);
+    status = Skippable("greedy",
+                       generator.Greedy(comparison_.inputs.prompts, options_.greedy_tokens),
+                       &result.skips);
+    if (status.ok()) status = RecordSampled(generator, &result.skips);
+    if (served) result.seconds += served->seconds();
+    return status;
+  }
+
+  absl::Status RecordSampled(Recorder& recorder, std::vector<Skip>* skips) {
+    const std::vector<Prompt>& prompts = comparison_.inputs.prompts;
+    const auto count = std::min<ptrdiff_t>(options_.sampled_prompts,
+                                           static_cast<ptrdiff_t>(prompts.size()));
+    return Skippable("sampled",
+                     recorder.Sampled({prompts.begin(), prompts.begin() + count},
+                                      options_.sampled_seeds, options_.sampled_tokens, 0.7),
+                     skips);
+  }
+
+  const CompareOptions& options_;
+  Comparison comparison_;
+  std::vector<Track> tracks_;  // forced, then text and steps when there is a text
+  std::unique_ptr<Side> reference_side_;
+  std::unique_ptr<DumpReader> reference_dump_;
+  std::unique_ptr<ReferenceRows> reference_rows_;
+  std::string reference_hash_;
+  std::vector<double> allowed_;  // by prompt
+  ModelSpec spec_;
+};
+
+}  // namespace
+
+absl::StatusOr<Comparison> Compare(const CompareOptions& options) { return Runner(options).Run(); }
+
+}  // namespace crosscheck::quality

@@ -1,0 +1,44 @@
+// Prompts and text of a comparison as token ids.
+#ifndef CROSSCHECK_QUALITY_INPUTS_H_
+#define CROSSCHECK_QUALITY_INPUTS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "nlohmann/json.hpp"
+#include "quality/prompts.h"
+#include "quality/tracks.h"
+
+namespace crosscheck::quality {
+
+struct InputOptions {
+  std::string prompts_file;   // "": the prompts that the program carries
+  std::string text_file;      // "": no text, no perplexity
+  int limit = 0;              // prompts; 0: all
+  int text_tokens = 0;        // of the text; 0: all
+  int text_prompts = 0;       // further prompts that are pieces of the text
+  WindowPlan windows;
+  int step_targets = 256;     // of the text, evaluated token by token
+  bool truncate_left = false;  // cut prompts that do not fit the context instead of refusing them
+  uint64_t seed = 1;
+};
+
+struct Inputs {
+  std::vector<Prompt> prompts;  // all with ids
+  std::vector<int32_t> text;
+  std::vector<Window> windows;  // of the text
+  std::string prompts_sha256, text_sha256;  // of the ids, comma-separated
+  nlohmann::json tokenizer;                 // sha256, size, fingerprint; null when there was none
+  std::vector<std::string> findings;        // e.g. a prompt whose text and ids differ
+};
+
+// Errors: no tokenizer where text has to become ids, ids outside the vocabulary, a prompt and its
+// budget beyond the context (by id), an empty file.
+absl::StatusOr<Inputs> ReadInputs(const InputOptions& options, const std::string& model_folder,
+                                  int vocab, int context, int max_tokens);
+
+}  // namespace crosscheck::quality
+
+#endif  // CROSSCHECK_QUALITY_INPUTS_H_

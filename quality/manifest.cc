@@ -1,0 +1,71 @@
+#include "quality/manifest.h"
+
+#include "absl/strings/str_cat.h"
+#include "quality/position_metrics.h"
+#include "quality/position_stat.h"
+
+namespace crosscheck::quality {
+
+Json MakeManifest(std::string_view role, const Side& side, const Json& model, const Inputs& inputs,
+                  const CompareOptions& options, LogitMode mode, const std::string& against) {
+  const Json& hello = side.hello();
+  const RecordOptions record;
+  Json manifest = {
+      {"format", kDumpFormat},
+      {"role", role},
+      {"model", {{"files", model}, {"vocab", side.vocab()}, {"context", side.context()}}},
+      {"tokenizer", inputs.tokenizer},
+      {"engine",
+       {{"name", side.options().engine},
+        {"version", hello.value("version", Json())},
+        {"build", hello.value("build", Json())}}},
+      {"configuration",
+       {{"echo", side.echo()},
+        {"format", side.options().format},
+        {"adapter", side.options().adapter.empty() ? Json() : Json(true)}}},
+      {"environment", hello.value("environment", Json::object())},
+      {"tracks",
+       {{"greedy", {{"tokens", options.greedy_tokens}}},
+        {"forced", {{"positions", options.forced_positions}}},
+        {"text",
+         {{"scheme", kSchemeNames[static_cast<size_t>(options.inputs.windows.scheme)]},
+          {"window", options.inputs.windows.length},
+          {"stride", options.inputs.windows.stride}}},
+        {"steps", {{"targets", options.inputs.step_targets}}},
+        {"sampled",
+         {{"prompts", options.sampled_prompts},
+          {"seeds", options.sampled_seeds},
+          {"tokens", options.sampled_tokens},
+          {"temperature", 0.7}}},
+        {"layers", {{"items", options.layer_prompts}}}}},
+      {"mode", kLogitModeNames[static_cast<size_t>(mode)]},
+      {"seed", options.seed},
+      {"prompts_sha256", inputs.prompts_sha256},
+      {"text_sha256", inputs.text_sha256},
+      {"stat_columns", kStatColumnNames},
+      {"metric_columns", kMetricColumnNames}};
+  if (mode == LogitMode::kTopK) {
+    manifest["top_k"] = record.top_k;
+    manifest["tail_samples"] = record.tail_samples;
+  }
+  manifest["configuration"]["echo"].erase("path");  // where the files lie changes no value
+  if (!against.empty()) manifest["reference"] = against;
+  return manifest;
+}
+
+absl::Status CheckComparable(const Json& reference, const Json& candidate) {
+  for (const char* key : {"/prompts_sha256", "/text_sha256", "/tokenizer", "/model/vocab", "/tracks",
+                          "/stat_columns"}) {
+    const Json::json_pointer pointer(key);
+    const Json absent;
+    const Json& a = reference.contains(pointer) ? reference[pointer] : absent;
+    const Json& b = candidate.contains(pointer) ? candidate[pointer] : absent;
+    if (a != b) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the dumps cannot be compared: they differ at ", FirstDifference(a, b, key)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace crosscheck::quality

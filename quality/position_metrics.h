@@ -1,0 +1,34 @@
+// What is kept of a candidate's logits at one position against those of the reference.
+#ifndef CROSSCHECK_QUALITY_POSITION_METRICS_H_
+#define CROSSCHECK_QUALITY_POSITION_METRICS_H_
+
+#include <string_view>
+
+#include "absl/types/span.h"
+
+namespace crosscheck::quality {
+
+// Columns of the F64 tensors `<track>.<item>.metrics` [positions, 10] of a candidate's dump, in this
+// order; p and q are the softmaxes of reference and candidate. NaN: the reference's dump does not
+// hold enough to know it.
+struct PositionMetrics {
+  double kl = 0;          // KL(p||q), nats; +inf: a token that p allows has q = 0
+  double reverse_kl = 0;  // KL(q||p)
+  double total_variation = 0;
+  double centred_linf = 0, centred_rms = 0;  // of the logits' differences less their mean
+  double overlap_5 = 0, overlap_10 = 0, overlap_100 = 0;  // shared share of the k most likely
+  double rank = 0;  // of the reference's most likely token in q, from 0
+  double gap = 0;   // reference logits: the largest less that of the candidate's most likely token
+};
+inline constexpr int kMetricColumns = 10;
+inline constexpr std::string_view kMetricColumnNames[kMetricColumns] = {
+    "kl",        "reverse_kl", "total_variation", "centred_linf", "centred_rms",
+    "overlap_5", "overlap_10", "overlap_100",     "rank",         "gap"};
+
+// Rows of one vocabulary, both with a finite logit and neither NaN nor +inf.
+PositionMetrics ComparePosition(absl::Span<const float> reference,
+                                absl::Span<const float> candidate);
+
+}  // namespace crosscheck::quality
+
+#endif  // CROSSCHECK_QUALITY_POSITION_METRICS_H_

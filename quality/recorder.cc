@@ -1,0 +1,192 @@
+#include "quality/recorder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "properties/judges/stage_errors.h"
+#include "properties/judges/stage_names.h"
+#include "quality/layers.h"
+#include "quality/position_stat.h"
+
+namespace crosscheck::quality {
+namespace {
+
+constexpr int kItemsPerShard = 32;
+constexpr int64_t kShardBytes = 128 << 20;
+
+void AppendStat(const PositionStat& stat, std::vector<double>& values) {
+  values.insert(values.end(), {stat.lse, stat.max, stat.second, stat.argmax, stat.ties, stat.entropy,
+                               stat.target_logprob, stat.nan_count, stat.positive_infinities,
+                               stat.negative_infinities});
+}
+
+void AppendMetrics(const PositionMetrics& m, std::vector<double>& values) {
+  values.insert(values.end(), {m.kl, m.reverse_kl, m.total_variation, m.centred_linf, m.centred_rms,
+                               m.overlap_5, m.overlap_10, m.overlap_100, m.rank, m.gap});
+}
+
+Tensor Matrix(std::string name, int columns, const std::vector<double>& values) {
+  return MakeTensor(std::move(name), {static_cast<int64_t>(values.size()) / columns, columns},
+                    absl::MakeConstSpan(values));
+}
+
+Tensor Ids(std::string name, const std::vector<int32_t>& ids) {
+  return MakeTensor(std::move(name), {static_cast<int64_t>(ids.size())}, absl::MakeConstSpan(ids));
+}
+
+}  // namespace
+
+int64_t BytesPerPosition(LogitMode mode, const RecordOptions& options, int vocab) {
+  const int64_t numbers = 8 * (kStatColumns + kMetricColumns);
+  const int64_t full = static_cast<int64_t>(vocab) * 4;
+  switch (mode) {
+    case LogitMode::kFull:
+      return numbers + full;
+    case LogitMode::kTopK:
+      return numbers + int64_t{8} * std::min(vocab, options.top_k + options.tail_samples);
+    case LogitMode::kScalars:
+      return numbers;
+  }
+  return numbers;
+}
+
+Recorder::Recorder(Side& side, DumpWriter& writer, ReferenceRows* reference, RecordOptions options)
+    : side_(side), writer_(writer), reference_(reference), options_(std::move(options)) {}
+
+std::vector<Shard> Recorder::Shards(const std::string& track, int items,
+                                    int64_t largest_item_bytes) const {
+  const auto per_shard = static_cast<int>(std::clamp<int64_t>(
+      kShardBytes / std::max<int64_t>(largest_item_bytes, 1), 1, kItemsPerShard));
+  std::vector<Shard> shards;
+  for (int first = 0; first < items; first += per_shard) {
+    shards.push_back({track, first, std::min(items, first + per_shard)});
+  }
+  return shards;
+}
+
+absl::Status Recorder::ForEachItem(
+    const std::vector<Shard>& shards,
+    const std::function<absl::Status(int, std::vector<Tensor>&)>& record) {
+  for (const Shard& shard : shards) {
+    if (writer_.Done(shard)) continue;
+    std::vector<Tensor> tensors;
+    for (int item = shard.first; item < shard.last; ++item) {
+      if (options_.interrupted != nullptr && *options_.interrupted) {
+        return absl::CancelledError("interrupted; what was finished is kept, the same command goes on");
+      }
+      if (absl::Status status = record(item, tensors); !status.ok()) return status;
+    }
+    if (absl::Status status = writer_.Write(shard, tensors); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Recorder::Logits(const Track& track) {
+  int largest = 0;
+  for (const Item& item : track.items) largest = std::max(largest, item.scored.rows());
+  const int64_t bytes = largest * BytesPerPosition(options_.mode, options_, side_.vocab());
+  done_ = 0;
+  total_ = track.positions();
+  return ForEachItem(Shards(track.name, static_cast<int>(track.items.size()), bytes),
+                     [&](int item, std::vector<Tensor>& tensors) {
+                       return RecordItem(track, item, tensors);
+                     });
+}
+
+absl::Status Recorder::RecordItem(const Track& track, int index, std::vector<Tensor>& tensors) {
+  const Item& item = track.items[static_cast<size_t>(index)];
+  std::vector<double> stats, metrics;
+  std::vector<float> logits;
+  for (const Block& block : side_.Blocks(item.scored.first, item.scored.last)) {
+    auto rows = side_.LogitRows(item.ids, block, track.evaluation);
+    if (!rows.ok()) return rows.status();
+    for (int i = 0; i < rows->rows(); ++i) {
+      const int32_t target = item.targets[static_cast<size_t>(block.first + i) - item.scored.first];
+      AppendStat(rows->f64.empty() ? StatOf(rows->row(i), target)
+                                   : StatOf(rows->exact_row(i), target),
+                 stats);
+    }
+    if (options_.mode == LogitMode::kFull) {
+      logits.insert(logits.end(), rows->f32.begin(), rows->f32.end());
+    }
+    if (reference_ != nullptr) {
+      auto compared = reference_->Compare(track, index, *rows);
+      if (!compared.ok()) return compared.status();
+      for (const PositionMetrics& position : *compared) AppendMetrics(position, metrics);
+    }
+    done_ += block.rows();
+    if (options_.progress) options_.progress(track.name, done_, total_);
+  }
+  tensors.push_back(Ids(TensorName(track.name, index, "ids"), item.ids));
+  tensors.push_back(Matrix(TensorName(track.name, index, "stat"), kStatColumns, stats));
+  if (reference_ != nullptr) {
+    tensors.push_back(Matrix(TensorName(track.name, index, "metrics"), kMetricColumns, metrics));
+  }
+  if (options_.mode == LogitMode::kFull) {
+    tensors.push_back(MakeTensor(TensorName(track.name, index, "logits"),
+                                 {item.scored.rows(), side_.vocab()}, absl::MakeConstSpan(logits)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Recorder::Greedy(const std::vector<Prompt>& prompts, int max_tokens) {
+  done_ = 0;
+  total_ = static_cast<int64_t>(prompts.size());
+  return ForEachItem(
+      Shards("greedy", static_cast<int>(prompts.size()), 1),
+      [&](int item, std::vector<Tensor>& tensors) {
+        const Prompt& prompt = prompts[static_cast<size_t>(item)];
+        auto generated = side_.Generate(prompt.ids, max_tokens);
+        if (!generated.ok()) return generated.status();
+        tensors.push_back(Ids(TensorName("greedy", item, "prompt"), prompt.ids));
+        tensors.push_back(Ids(TensorName("greedy", item, "ids"), generated->ids));
+        // 1: the model's end-of-sequence id came next; 0: the budget ended it.
+        tensors.push_back(Ids(TensorName("greedy", item, "ended"), {generated->stop != "length"}));
+        if (options_.progress) options_.progress("greedy", ++done_, total_);
+        return absl::OkStatus();
+      });
+}
+
+absl::Status Recorder::Sampled(const std::vector<Prompt>& prompts, int seeds, int max_tokens,
+                               double temperature) {
+  done_ = 0;
+  total_ = static_cast<int64_t>(prompts.size());
+  return ForEachItem(
+      Shards("sampled", static_cast<int>(prompts.size()), 1),
+      [&](int item, std::vector<Tensor>& tensors) {
+        std::vector<int32_t> ids;
+        for (int seed = 0; seed < seeds; ++seed) {
+          auto generated = side_.Generate(prompts[static_cast<size_t>(item)].ids, max_tokens,
+                                          temperature, options_.seed + static_cast<uint64_t>(seed));
+          if (!generated.ok()) return generated.status();
+          generated->ids.resize(static_cast<size_t>(max_tokens), -1);  // -1: ended before
+          ids.insert(ids.end(), generated->ids.begin(), generated->ids.end());
+        }
+        tensors.push_back(MakeTensor(TensorName("sampled", item, "ids"), {seeds, max_tokens},
+                                     absl::MakeConstSpan(ids)));
+        if (options_.progress) options_.progress("sampled", ++done_, total_);
+        return absl::OkStatus();
+      });
+}
+
+absl::Status Recorder::Layers(const Track& forced, int items, const ModelSpec& spec) {
+  done_ = 0;
+  total_ = std::min<int64_t>(items, static_cast<int64_t>(forced.items.size()));
+  return ForEachItem(Shards("layers", static_cast<int>(total_), kShardBytes),
+                     [&](int item, std::vector<Tensor>& tensors) {
+                       auto taps = side_.Taps(
+                           LayerIds(forced.items[static_cast<size_t>(item)].ids, spec));
+                       if (!taps.ok()) return taps.status();
+                       for (Tensor& tap : *taps) {
+                         if (!IsStage(ParseTapName(tap.name).second)) continue;
+                         tap.name = TensorName("layers", item, tap.name);
+                         tensors.push_back(std::move(tap));
+                       }
+                       if (options_.progress) options_.progress("layers", ++done_, total_);
+                       return absl::OkStatus();
+                     });
+}
+
+}  // namespace crosscheck::quality

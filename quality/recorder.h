@@ -1,0 +1,67 @@
+// Asks one side the items of the tracks and writes its dump; where a reference is given, also how
+// far every position is from it.
+#ifndef CROSSCHECK_QUALITY_RECORDER_H_
+#define CROSSCHECK_QUALITY_RECORDER_H_
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "quality/dump.h"
+#include "quality/prompts.h"
+#include "quality/reference_rows.h"
+#include "quality/side.h"
+#include "quality/tracks.h"
+
+namespace crosscheck::quality {
+
+// What a dump keeps of the logits, beside ten numbers for each position.
+enum class LogitMode { kFull, kTopK, kScalars };
+inline constexpr std::string_view kLogitModeNames[] = {"full", "topk", "scalars"};
+
+struct RecordOptions {
+  LogitMode mode = LogitMode::kScalars;
+  int top_k = 1024, tail_samples = 256;  // of kTopK
+  uint64_t seed = 1;                     // of the tail samples
+  const std::atomic<bool>* interrupted = nullptr;
+  // Called after every block of positions.
+  std::function<void(std::string_view track, int64_t done, int64_t total)> progress;
+};
+
+// Bytes that a dump keeps for each position.
+int64_t BytesPerPosition(LogitMode mode, const RecordOptions& options, int vocab);
+
+class Recorder {
+ public:
+  // All must outlive the recorder; `reference` is null for the reference's own dump.
+  Recorder(Side& side, DumpWriter& writer, ReferenceRows* reference, RecordOptions options);
+
+  // Each writes the shards that the dump does not have yet. Unimplemented: the engine cannot answer
+  // this track. Cancelled: interrupted; what was finished is kept.
+  absl::Status Logits(const Track& track);
+  absl::Status Greedy(const std::vector<Prompt>& prompts, int max_tokens);
+  // `seeds` continuations of each prompt.
+  absl::Status Sampled(const std::vector<Prompt>& prompts, int seeds, int max_tokens,
+                       double temperature);
+  absl::Status Layers(const Track& forced, int items, const ModelSpec& spec);
+
+ private:
+  std::vector<Shard> Shards(const std::string& track, int items, int64_t largest_item_bytes) const;
+  // Writes each missing shard of a track; `record` appends the tensors of one item.
+  absl::Status ForEachItem(const std::vector<Shard>& shards,
+                           const std::function<absl::Status(int, std::vector<Tensor>&)>& record);
+  absl::Status RecordItem(const Track& track, int index, std::vector<Tensor>& tensors);
+
+  Side& side_;
+  DumpWriter& writer_;
+  ReferenceRows* reference_;
+  RecordOptions options_;
+  int64_t done_ = 0, total_ = 0;
+};
+
+}  // namespace crosscheck::quality
+
+#endif  // CROSSCHECK_QUALITY_RECORDER_H_

@@ -1,0 +1,292 @@
+#include "quality/summary.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+#include "quality/generation_summary.h"
+#include "quality/metrics/cluster.h"
+#include "quality/metrics/perplexity.h"
+#include "quality/metrics/quantile.h"
+#include "quality/position_metrics.h"
+#include "quality/position_stat.h"
+
+namespace crosscheck::quality {
+namespace {
+
+enum StatColumn { kMax = 1, kSecond, kArgMax, kTies, kEntropy, kTarget, kNan, kPositiveInfinity };
+enum MetricColumn { kKl, kReverseKl, kTotalVariation, kCentredLinf, kCentredRms, kOverlap5,
+                    kOverlap10, kOverlap100, kRank, kGap };
+
+// The columns of one item's F64 [positions, columns] tensor.
+struct Table {
+  absl::Span<const double> values;
+  int columns = 1;
+  int rows() const { return static_cast<int>(values.size()) / columns; }
+  double at(int row, int column) const { return values[static_cast<size_t>(row) * columns + column]; }
+};
+
+absl::StatusOr<Table> ReadTable(DumpReader& dump, const std::string& track, int item,
+                                std::string_view what, int columns) {
+  auto tensor = dump.Read(track, item, what);
+  if (!tensor.ok()) return tensor.status();
+  if ((*tensor)->dtype != DType::kF64 || (*tensor)->shape.size() != 2 ||
+      (*tensor)->shape[1] != columns) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(dump.folder(), ": ", (*tensor)->name, " is no F64 [positions, ", columns, "]"));
+  }
+  return Table{(*tensor)->As<double>(), columns};
+}
+
+Estimate ToEstimate(const std::vector<Cluster>& clusters) {
+  const MeanEstimate mean = EstimateMean(clusters);
+  const Interval interval = MeanInterval(mean, 0.95);
+  Estimate estimate{.value = mean.mean,
+                    .lower = interval.lower,
+                    .upper = interval.upper,
+                    .clusters = mean.clusters,
+                    .standard_error = mean.standard_error};
+  for (const Cluster& cluster : clusters) estimate.count += static_cast<int64_t>(cluster.count);
+  return estimate;
+}
+
+// A mean over positions, clustered by item.
+class PerItem {
+ public:
+  explicit PerItem(int items) : clusters_(static_cast<size_t>(items)) {}
+  void Add(int item, double value) {
+    if (!std::isfinite(value)) return;
+    clusters_[static_cast<size_t>(item)].sum += value;
+    ++clusters_[static_cast<size_t>(item)].count;
+  }
+  Estimate Result() const { return ToEstimate(clusters_); }
+
+ private:
+  std::vector<Cluster> clusters_;
+};
+
+Estimate Number(double value, int64_t count, int clusters) {
+  Estimate estimate{.value = value};
+  estimate.count = count;
+  estimate.clusters = clusters;
+  return estimate;
+}
+
+// The numbers of one track with logits.
+class TrackSummary {
+ public:
+  TrackSummary(DumpReader& reference, DumpReader& candidate, std::string track,
+               const SummaryInputs& inputs, ConfigurationResult& result)
+      : reference_(reference),
+        candidate_(candidate),
+        track_(std::move(track)),
+        inputs_(inputs),
+        result_(result),
+        items_(candidate.Items(track_)),
+        means_(7, PerItem(items_)) {}
+
+  absl::Status Run() {
+    if (items_ == 0) return absl::OkStatus();
+    if (items_ != reference_.Items(track_)) {
+      return absl::FailedPreconditionError(absl::StrCat("track ", track_, ": the reference has ",
+                                                        reference_.Items(track_),
+                                                        " items, the candidate ", items_));
+    }
+    for (int item = 0; item < items_; ++item) {
+      if (absl::Status status = AddItem(item); !status.ok()) return status;
+    }
+    Finish();
+    return absl::OkStatus();
+  }
+
+ private:
+  enum Mean { kKlMean, kReverse, kVariation, kSameTop, kOverlap, kChange, kDecided };
+
+  absl::Status AddItem(int item) {
+    auto ours = ReadTable(reference_, track_, item, "stat", kStatColumns);
+    if (!ours.ok()) return ours.status();
+    auto theirs = ReadTable(candidate_, track_, item, "stat", kStatColumns);
+    if (!theirs.ok()) return theirs.status();
+    auto metrics = ReadTable(candidate_, track_, item, "metrics", kMetricColumns);
+    if (!metrics.ok()) return metrics.status();
+    if (ours->rows() != theirs->rows() || ours->rows() != metrics->rows()) {
+      return absl::FailedPreconditionError(absl::StrCat("track ", track_, ", item ", item,
+                                                        ": the dumps have different positions"));
+    }
+    reference_nll_.emplace_back();
+    candidate_nll_.emplace_back();
+    WorstPosition worst{.track = track_, .item = NameOf(item)};
+    for (int t = 0; t < ours->rows(); ++t) AddPosition(item, t, *ours, *theirs, *metrics, worst);
+    if (worst.kl > 0) result_.worst.push_back(worst);
+    return absl::OkStatus();
+  }
+
+  std::string NameOf(int item) const {
+    if (track_ != "forced") return absl::StrCat("window ", item);
+    return inputs_.inputs->prompts[static_cast<size_t>(item)].id;
+  }
+
+  void AddPosition(int item, int t, const Table& ours, const Table& theirs, const Table& metrics,
+                   WorstPosition& worst) {
+    if (theirs.at(t, kNan) + theirs.at(t, kPositiveInfinity) > 0 || theirs.at(t, kArgMax) < 0) {
+      ++non_finite_;
+      return;
+    }
+    const double kl = metrics.at(t, kKl);
+    if (std::isinf(kl)) ++support_violations_;
+    if (std::isfinite(kl)) {
+      kl_.push_back(kl);
+      if (by_position_.size() <= static_cast<size_t>(t)) by_position_.resize(t + 1);
+      by_position_[static_cast<size_t>(t)].push_back(kl);
+    }
+    if (kl > worst.kl) {
+      worst.kl = kl;
+      worst.position = t;
+      worst.reference_token = static_cast<int>(ours.at(t, kArgMax));
+      worst.candidate_token = static_cast<int>(theirs.at(t, kArgMax));
+    }
+    means_[kKlMean].Add(item, kl);
+    means_[kReverse].Add(item, metrics.at(t, kReverseKl));
+    means_[kVariation].Add(item, metrics.at(t, kTotalVariation));
+    const bool same = ours.at(t, kArgMax) == theirs.at(t, kArgMax);
+    means_[kSameTop].Add(item, same ? 1 : 0);
+    means_[kOverlap].Add(item, metrics.at(t, kOverlap10));
+    AddDecided(item, ours.at(t, kMax) - ours.at(t, kSecond), same);
+    const double p = ours.at(t, kTarget), q = theirs.at(t, kTarget);
+    if (std::isnan(p)) return;
+    means_[kChange].Add(item, std::exp(q) - std::exp(p));
+    squared_change_ += (std::exp(q) - std::exp(p)) * (std::exp(q) - std::exp(p));
+    ++targets_;
+    reference_nll_.back().push_back(-p);
+    candidate_nll_.back().push_back(-q);
+  }
+
+  // Agreement where the reference's margin leaves no doubt.
+  void AddDecided(int item, double margin, bool same) {
+    if (track_ != "forced" || inputs_.allowed->empty()) return;
+    if (margin > 2 * (*inputs_.allowed)[static_cast<size_t>(item)]) {
+      means_[kDecided].Add(item, same ? 1 : 0);
+    }
+  }
+
+  void Set(const std::string& name, const Estimate& estimate) {
+    result_.metrics[track_ == "forced" ? name : absl::StrCat(name, "_", track_)] = estimate;
+  }
+
+  void Finish() {
+    if (non_finite_ > 0) {
+      result_.findings.push_back(
+          {"non-finite", absl::StrCat("track ", track_, ": ", non_finite_, " positions with NaN or "
+                                      "infinite logits")});
+    }
+    if (support_violations_ > 0) {
+      result_.findings.push_back(
+          {"support", absl::StrCat("track ", track_, ": ", support_violations_,
+                                   " positions exclude a token that the reference allows")});
+    }
+    Set("kl_mean", means_[kKlMean].Result());
+    Set("reverse_kl_mean", means_[kReverse].Result());
+    Set("total_variation_mean", means_[kVariation].Result());
+    Set("same_top", means_[kSameTop].Result());
+    Set("top10_overlap", means_[kOverlap].Result());
+    Set("probability_change_mean", means_[kChange].Result());
+    if (track_ == "forced" && !inputs_.allowed->empty()) Set("same_top_decided", means_[kDecided].Result());
+    FinishQuantiles();
+    if (track_ != "forced") FinishPerplexity();
+  }
+
+  void FinishQuantiles() {
+    const Distribution d = DistributionOf(kl_);
+    const auto count = static_cast<int64_t>(d.count);
+    Set("kl_median", Number(d.median, count, items_));
+    Set("kl_q99", Number(d.q99, count, items_));
+    Set("kl_q999", Number(d.q999, count, items_));
+    Set("kl_max", Number(d.max, count, items_));
+    if (targets_ > 0) {
+      Set("probability_change_rms",
+          Number(std::sqrt(squared_change_ / static_cast<double>(targets_)), targets_, items_));
+    }
+    if (track_ != "forced") return;
+    result_.kl = kl_;
+    for (std::vector<double>& values : by_position_) {
+      result_.kl_by_position.push_back(Quantile(std::move(values), 0.5));
+    }
+  }
+
+  void FinishPerplexity() {
+    const PerplexityRatio ratio = ComparePerplexity(reference_nll_, candidate_nll_);
+    const Interval interval = MeanInterval(ratio.log_ratio, 0.95);
+    const std::string track = track_ == "text" ? "" : absl::StrCat("_", track_);
+    result_.metrics["perplexity_reference" + track] = Number(ratio.reference, ratio.targets, items_);
+    result_.metrics["perplexity" + track] = Number(ratio.candidate, ratio.targets, items_);
+    result_.metrics["ln_perplexity_ratio" + track] = {
+        .value = ratio.log_ratio.mean,
+        .lower = interval.lower,
+        .upper = interval.upper,
+        .count = ratio.targets,
+        .clusters = ratio.log_ratio.clusters,
+        .standard_error = ratio.log_ratio.standard_error};
+    if (!std::isfinite(ratio.candidate)) {
+      result_.findings.push_back({"non-finite", "the perplexity is not finite"});
+    }
+  }
+
+  DumpReader &reference_, &candidate_;
+  std::string track_;
+  const SummaryInputs& inputs_;
+  ConfigurationResult& result_;
+  int items_;
+  std::vector<PerItem> means_;
+  std::vector<double> kl_;
+  std::vector<std::vector<double>> by_position_;
+  std::vector<std::vector<double>> reference_nll_, candidate_nll_;
+  double squared_change_ = 0;
+  int64_t targets_ = 0, non_finite_ = 0, support_violations_ = 0;
+};
+
+}  // namespace
+
+GateVerdict ConfigurationResult::verdict() const {
+  const auto any = [&](GateVerdict wanted) {
+    return std::any_of(gates.begin(), gates.end(),
+                       [&](const GateOutcome& gate) { return gate.verdict == wanted; });
+  };
+  if (!findings.empty() || any(GateVerdict::kFail)) return GateVerdict::kFail;
+  return any(GateVerdict::kUndecided) || gates.empty() ? GateVerdict::kUndecided : GateVerdict::kPass;
+}
+
+absl::Status Summarise(DumpReader& reference, DumpReader& candidate, const SummaryInputs& inputs,
+                       ConfigurationResult& result) {
+  for (const char* track : {"forced", "text", "steps"}) {
+    absl::Status status = TrackSummary(reference, candidate, track, inputs, result).Run();
+    if (!status.ok()) return status;
+  }
+  if (absl::Status status = SummariseGreedy(reference, candidate, inputs, result); !status.ok()) {
+    return status;
+  }
+  std::sort(result.worst.begin(), result.worst.end(),
+            [](const WorstPosition& a, const WorstPosition& b) {
+              return std::tie(b.kl, a.track, a.item) < std::tie(a.kl, b.track, b.item);
+            });
+  constexpr size_t kWorst = 10;
+  if (result.worst.size() > kWorst) result.worst.resize(kWorst);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<double>> LargestErrors(DumpReader& dump) {
+  std::vector<double> errors;
+  for (int item = 0; item < dump.Items("forced"); ++item) {
+    auto metrics = ReadTable(dump, "forced", item, "metrics", kMetricColumns);
+    if (!metrics.ok()) return metrics.status();
+    double largest = 0;
+    for (int t = 0; t < metrics->rows(); ++t) {
+      largest = std::max(largest, metrics->at(t, kCentredLinf));
+    }
+    errors.push_back(largest);
+  }
+  return errors;
+}
+
+}  // namespace crosscheck::quality

@@ -1,0 +1,116 @@
+// The numbers of one configuration, from its dump and that of the reference.
+#ifndef CROSSCHECK_QUALITY_SUMMARY_H_
+#define CROSSCHECK_QUALITY_SUMMARY_H_
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "quality/configuration.h"
+#include "quality/dump.h"
+#include "quality/inputs.h"
+#include "quality/tracks.h"
+
+namespace crosscheck::quality {
+
+// One number with its 95 % interval (two-sided; NaN: none) over `clusters` prompts or windows.
+struct Estimate {
+  double value = std::numeric_limits<double>::quiet_NaN();
+  double lower = std::numeric_limits<double>::quiet_NaN();
+  double upper = std::numeric_limits<double>::quiet_NaN();
+  int64_t count = 0;  // positions, prompts or tokens
+  int clusters = 0;
+  double standard_error = std::numeric_limits<double>::quiet_NaN();
+};
+
+// Why a track was not measured.
+struct Skip {
+  std::string track, reason;
+};
+
+// What is wrong whatever the gates say: a support violation, a value that is no logit, a crash.
+struct Finding {
+  std::string kind, text;
+};
+
+struct WorstPosition {
+  std::string track, item;  // id of the prompt, or "window 12"
+  int position = 0;         // from the first scored one
+  double kl = 0;
+  int reference_token = 0, candidate_token = 0;
+};
+
+// How one prompt's greedy continuation left the reference's.
+struct GreedyDivergence {
+  std::string prompt;
+  int index = 0;  // first differing token
+  int reference_token = -1, candidate_token = -1;  // -1: ended there
+  double gap = 0;                                  // the reference's logit of its token less that of the candidate's
+  double allowed = 0;                              // what two legal roundings may shift
+  bool near_tie = false;
+};
+
+struct LayerStage {
+  int layer = -1;
+  std::string stage;
+  double cosine_mean = 1, cosine_least = 1, cosine_q01 = 1;  // over positions
+  double relative_error_mean = 0, relative_error_largest = 0;
+  // Against the reference on the same weights and inputs, as a share of what rounding may do; NaN:
+  // not measured.
+  double added_error_ratio = std::numeric_limits<double>::quiet_NaN();
+  int positions = 0, zero_norms = 0;
+};
+
+enum class GateVerdict { kPass, kFail, kUndecided };
+inline constexpr std::string_view kGateVerdictNames[] = {"pass", "fail", "undecided"};
+
+struct GateOutcome {
+  std::string gate, metric;
+  GateVerdict verdict = GateVerdict::kUndecided;
+  std::string text;  // the deciding number, its interval and bound; what an undecided one needs
+};
+
+struct ConfigurationResult {
+  Configuration configuration;
+  std::string engine_text;  // name, version and build as the engine says
+  Json echo;
+  double bits_per_weight = 32;
+  int64_t weight_bytes = 0;
+  std::map<std::string, Estimate> metrics;  // by the names of the report's methods section
+  std::vector<double> kl;                   // of every forced position with a finite one
+  std::vector<double> kl_by_position;       // median at t of the forced track
+  std::vector<int> first_divergence;        // prompts by index, then "none"
+  int ended_differently = 0;                // prompts where one side stopped and the other did not
+  std::vector<GreedyDivergence> divergences;
+  std::vector<WorstPosition> worst;         // ten, of different prompts
+  std::vector<LayerStage> layers;
+  std::vector<Skip> skips;
+  std::vector<Finding> findings;
+  std::vector<GateOutcome> gates;
+  double seconds = 0;  // spent in the engine
+
+  GateVerdict verdict() const;  // any failure or finding, then any undecided gate
+};
+
+// What a summary needs beside the two dumps. `allowed`: for each prompt the error of a logit that
+// two legal roundings may make (judging.md 4.1, epsilon); empty: none is known, nothing is waived.
+struct SummaryInputs {
+  const Inputs* inputs = nullptr;
+  const std::vector<double>* allowed = nullptr;
+  int greedy_tokens = 50;
+  int eos = -1;  // the model's end-of-sequence id
+};
+
+// Fills metrics, worst, divergences and findings of `result` from what the dumps hold.
+absl::Status Summarise(DumpReader& reference, DumpReader& candidate, const SummaryInputs& inputs,
+                       ConfigurationResult& result);
+
+// The largest centred error of the forced track's logits, by prompt.
+absl::StatusOr<std::vector<double>> LargestErrors(DumpReader& dump);
+
+}  // namespace crosscheck::quality
+
+#endif  // CROSSCHECK_QUALITY_SUMMARY_H_

@@ -1,0 +1,117 @@
+// The whole comparison on the trained checkpoint: a few prompts, both references.
+#include "quality/compare.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/own_folder.h"
+
+namespace crosscheck::quality {
+namespace {
+
+constexpr char kModel[] = "seeds/checkpoints/tiny-qwen35";
+
+CompareOptions SmallComparison(const std::string& out) {
+  CompareOptions options;
+  options.model = kModel;
+  options.inputs.prompts_file = std::string(kModel) + "/prompts.jsonl";
+  options.inputs.limit = 4;
+  options.out = out;
+  options.greedy_tokens = 12;
+  options.forced_positions = 12;
+  options.layer_prompts = 1;
+  options.sampled_prompts = 1;
+  options.sampled_seeds = 4;
+  return options;
+}
+
+Configuration Named(std::string_view name) { return *ParseConfiguration(name, "torch:fp32"); }
+
+double Value(const ConfigurationResult& result, const std::string& metric) {
+  const auto found = result.metrics.find(metric);
+  return found == result.metrics.end() ? std::nan("") : found->second.value;
+}
+
+TEST(CompareTest, TheReferenceAgainstItselfIsExact) {
+  const OwnFolder folder;
+  CompareOptions options = SmallComparison(folder.path());
+  options.configurations = {Named("fp32@torch:fp64")};
+  const auto comparison = Compare(options);
+  ASSERT_TRUE(comparison.ok()) << comparison.status();
+  const ConfigurationResult& same = comparison->configurations[0];
+  EXPECT_EQ(Value(same, "kl_mean"), 0);
+  EXPECT_EQ(Value(same, "kl_max"), 0);
+  EXPECT_EQ(Value(same, "same_top"), 1);
+  EXPECT_EQ(Value(same, "greedy_match_12"), 1);
+  EXPECT_EQ(Value(same, "probability_change_rms"), 0);
+  ASSERT_FALSE(same.layers.empty());
+  for (const LayerStage& stage : same.layers) EXPECT_EQ(stage.relative_error_largest, 0);
+  EXPECT_THAT(same.findings, testing::IsEmpty());
+  EXPECT_THAT(same.skips, testing::IsEmpty());
+}
+
+TEST(CompareTest, FormatsAreAsFarFromTheReferenceAsTheyAreCoarse) {
+  const OwnFolder folder;
+  CompareOptions options = SmallComparison(folder.path());
+  options.configurations = {Named("fp32"), Named("q8_0"), Named("fp8_tensor"), Named("q4_sym")};
+  const auto comparison = Compare(options);
+  ASSERT_TRUE(comparison.ok()) << comparison.status();
+  double previous = 0;
+  for (const ConfigurationResult& result : comparison->configurations) {
+    EXPECT_GT(Value(result, "kl_mean"), 10 * previous) << result.configuration.name;
+    previous = Value(result, "kl_mean");
+    // The reference computes on the same weights: every stage is as right as rounding lets it be.
+    for (const LayerStage& stage : result.layers) {
+      EXPECT_FALSE(stage.added_error_ratio > 1) << result.configuration.name << stage.stage;
+    }
+  }
+  EXPECT_LT(previous, 0.2);
+  EXPECT_LT(comparison->configurations[1].bits_per_weight, 10);
+}
+
+TEST(CompareTest, AnotherRunGoesOnWithTheSameDumps) {
+  const OwnFolder folder;
+  CompareOptions options = SmallComparison(folder.path());
+  options.inputs.limit = 2;
+  options.configurations = {Named("fp32")};
+  const auto first = Compare(options);
+  ASSERT_TRUE(first.ok()) << first.status();
+  int64_t asked = 0;
+  options.progress = [&](std::string_view, std::string_view, int64_t, int64_t) { ++asked; };
+  const auto second = Compare(options);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(asked, 0);
+  EXPECT_EQ(Value(first->configurations[0], "kl_mean"), Value(second->configurations[0], "kl_mean"));
+
+  options.forced_positions = 11;
+  const auto other = Compare(options);
+  EXPECT_TRUE(absl::IsFailedPrecondition(other.status())) << other.status();
+  EXPECT_THAT(std::string(other.status().message()), testing::HasSubstr("/tracks/forced/positions"));
+}
+
+TEST(CompareTest, ALiveReferenceGivesTheNumbersOfAStoredOne) {
+  const OwnFolder full, scalars;
+  CompareOptions options = SmallComparison(full.path());
+  options.inputs.limit = 2;
+  options.configurations = {Named("q8_0")};
+  const auto stored = Compare(options);
+  ASSERT_TRUE(stored.ok()) << stored.status();
+  options.out = scalars.path();
+  options.mode = LogitMode::kScalars;
+  const auto live = Compare(options);
+  ASSERT_TRUE(live.ok()) << live.status();
+  EXPECT_EQ(Value(stored->configurations[0], "kl_mean"), Value(live->configurations[0], "kl_mean"));
+}
+
+TEST(CompareTest, AnEngineThatCannotStartIsAnErrorOfTheSetUp) {
+  const OwnFolder folder;
+  CompareOptions options = SmallComparison(folder.path());
+  options.inputs.limit = 1;
+  options.configurations = {*ParseConfiguration("fp32", "there-is-no-such-engine")};
+  EXPECT_FALSE(Compare(options).ok());
+}
+
+}  // namespace
+}  // namespace crosscheck::quality
