@@ -88,9 +88,7 @@ Interval WilsonInterval(int64_t successes, int64_t trials, double confidence) {
 }
 
 int64_t TrialsToPass(double min, int64_t misses, double confidence) {
-  const auto passes = [&](int64_t n) {
-    return RateLimits(n - misses, n, confidence).lower >= min;
-  };
+  const auto passes = [&](int64_t n) { return RateLimits(n - misses, n, confidence).lower >= min; };
   int64_t high = misses + 1;
   while (!passes(high)) high *= 2;
   return FirstThat(misses, high, passes);
@@ -141,8 +139,8 @@ Decision DecideMean(const Gate& gate, const MeanEstimate& estimate, double confi
   d.reason = Sentence(gate, d);
   if (estimate.few_clusters()) {
     d.more = kFewestClusters - estimate.clusters;
-    d.reason += fmt::format(": few clusters, {} of at least {}", estimate.clusters,
-                            kFewestClusters);
+    d.reason +=
+        fmt::format(": few clusters, {} of at least {}", estimate.clusters, kFewestClusters);
     return d;
   }
   d.outcome = IntervalOutcome(gate, d.limits);
@@ -216,9 +214,9 @@ Decision DecideSequentially(const Gate& gate, int64_t successes, int64_t trials,
   if (std::max(above, below) >= needed) {
     d.outcome = (above >= needed) == gate.min.has_value() ? Outcome::kPass : Outcome::kFail;
   }
-  d.reason = fmt::format("{}/{} against {} {:g}: e-values above {:.3g}, below {:.3g}, {:.3g} needed",
-                         successes, trials, Comparison(gate), gate.bound(), std::exp(above),
-                         std::exp(below), std::exp(needed));
+  d.reason = fmt::format(
+      "{}/{} against {} {:g}: e-values above {:.3g}, below {:.3g}, {:.3g} needed", successes,
+      trials, Comparison(gate), gate.bound(), std::exp(above), std::exp(below), std::exp(needed));
   return d;
 }
 

@@ -21,7 +21,8 @@ inline constexpr std::string_view kOutcomeNames[] = {"PASS", "FAIL", "UNDECIDED"
 struct Decision {
   Outcome outcome = Outcome::kUndecided;
   double estimate = 0;
-  Interval limits;  // each one-sided at the file's confidence; equal to the estimate by rule "point"
+  Interval
+      limits;  // each one-sided at the file's confidence; equal to the estimate by rule "point"
   int64_t more = 0;    // further prompts that would decide if they agree with the estimate; 0: none
   std::string reason;  // one sentence with the numbers
 };
@@ -50,8 +51,7 @@ int64_t TrialsToFail(double min, int64_t misses, double confidence);
 double LogEvidenceAbove(double bound, int64_t successes, int64_t misses);
 double LogEvidenceBelow(double bound, int64_t successes, int64_t misses);
 // The sequential form of DecideRate: stops at E >= 1 / (1 - confidence).
-Decision DecideSequentially(const Gate& gate, int64_t successes, int64_t trials,
-                            double confidence);
+Decision DecideSequentially(const Gate& gate, int64_t successes, int64_t trials, double confidence);
 
 // 2: some fail; 1: else some undecided, unless the file says otherwise; 0. No decision at all is 1:
 // nothing was proven.

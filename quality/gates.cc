@@ -58,7 +58,8 @@ class TableReader {
     if (!Read(key, value) || !status_.ok()) return;
     const auto found = std::find(names.begin(), names.end(), value);
     if (found == names.end()) {
-      Fail(*table_.get(key), fmt::format("\"{}\" is \"{}\", not one of {}", key, value, fmt::join(names, ", ")));
+      Fail(*table_.get(key),
+           fmt::format("\"{}\" is \"{}\", not one of {}", key, value, fmt::join(names, ", ")));
     } else {
       out = static_cast<Enum>(found - names.begin());
     }
@@ -102,8 +103,8 @@ void ReadMetric(TableReader& reader, Gate& gate) {
   std::string metric;
   reader.Check(reader.Read("metric", metric), "metric", "a gate needs a \"metric\"");
   const auto& all = GateMetrics();
-  const auto found = std::find_if(all.begin(), all.end(),
-                                  [&](const GateMetric& m) { return m.name == metric; });
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const GateMetric& m) { return m.name == metric; });
   if (found != all.end()) {
     gate.metric = *found;
     return;
@@ -139,8 +140,8 @@ void CheckGate(TableReader& reader, const Gate& gate) {
 absl::StatusOr<Gate> ReadGate(const toml::node& node, std::string_view source) {
   const toml::table* table = node.as_table();
   if (table == nullptr) {
-    return absl::InvalidArgumentError(
-        fmt::format("{}:{}: a gate is a table: {{name=…, metric=…, …}}", source, node.source().begin.line));
+    return absl::InvalidArgumentError(fmt::format(
+        "{}:{}: a gate is a table: {{name=…, metric=…, …}}", source, node.source().begin.line));
   }
   TableReader reader(*table, source);
   Gate gate;
@@ -171,8 +172,7 @@ absl::StatusOr<GateFile> ReadFile(const toml::table& table, std::string_view sou
   TableReader reader(table, source);
   std::string format;
   reader.Read("format", format);
-  reader.Check(format == kFormat, "format",
-               fmt::format("\"format\" must be \"{}\"", kFormat));
+  reader.Check(format == kFormat, "format", fmt::format("\"format\" must be \"{}\"", kFormat));
   reader.Read("confidence", file.confidence);
   reader.Check(file.confidence > 0.5 && file.confidence < 1, "confidence",
                "\"confidence\" must be above 0.5 and below 1");

@@ -45,15 +45,15 @@ enum class OnUndecided { kExit1, kPass, kFail };
 struct Gate {
   std::string name;
   GateMetric metric;
-  std::string track;                 // "" or "forced", "greedy", "text", …
-  std::string stage;                 // layer metrics: "" is every stage
-  std::string against;               // "" or "same-weights"
-  std::optional<double> min, max;    // exactly one, except for layer_added_error, which has neither
-  int at = 0;                        // greedy metrics: the first `at` tokens
-  int positions = 0;                 // of the forced track; 0: all
-  double share_of_layers = 0.9;      // layer metrics
-  double multiplier = 2;             // `m` of layer_added_error
-  int64_t max_prompts = 0;           // up to which prompts are added; 0: none are
+  std::string track;               // "" or "forced", "greedy", "text", …
+  std::string stage;               // layer metrics: "" is every stage
+  std::string against;             // "" or "same-weights"
+  std::optional<double> min, max;  // exactly one, except for layer_added_error, which has neither
+  int at = 0;                      // greedy metrics: the first `at` tokens
+  int positions = 0;               // of the forced track; 0: all
+  double share_of_layers = 0.9;    // layer metrics
+  double multiplier = 2;           // `m` of layer_added_error
+  int64_t max_prompts = 0;         // up to which prompts are added; 0: none are
   GateRule rule = GateRule::kInterval;
   std::vector<std::string> configs;  // glob patterns; at least one
   int line = 0;                      // in the file

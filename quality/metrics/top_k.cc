@@ -121,8 +121,8 @@ TopKDivergence DivergenceOfTopK(const TopKRow& reference, const TopKRow& candida
   if (reference.tail.empty() || p_tail == 0) return result;
   for (size_t j = 0; j < reference.tail.size(); ++j) {
     if (excluded(reference.tail[j], candidate.tail[j])) return {kInfinity, kInfinity};
-    tail += ExpMinusLinear((candidate.tail[j] - candidate.lse) -
-                           (reference.tail[j] - reference.lse));
+    tail +=
+        ExpMinusLinear((candidate.tail[j] - candidate.lse) - (reference.tail[j] - reference.lse));
   }
   result.kl += p_tail * tail.value() / static_cast<double>(reference.tail.size());
   // The tail as one token; with the sums of p and q equal to 1 this is sum p ln(p/q).

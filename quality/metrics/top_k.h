@@ -23,11 +23,11 @@ std::vector<int32_t> TopKIds(absl::Span<const float> row, int k);
 std::vector<int32_t> TopKIds(absl::Span<const double> row, int k);
 
 struct TopKSelection {
-  std::vector<int32_t> top;               // min(k, finite logits) ids, as TopKIds
-  std::vector<int32_t> tail;              // m ids outside `top`, ascending, an id may repeat; empty
-                                          // where no mass is left
-  std::vector<double> tail_probabilities; // p of each id of `tail`, of the whole row
-  double tail_mass = 0;                   // of all tokens outside `top`
+  std::vector<int32_t> top;   // min(k, finite logits) ids, as TopKIds
+  std::vector<int32_t> tail;  // m ids outside `top`, ascending, an id may repeat; empty
+                              // where no mass is left
+  std::vector<double> tail_probabilities;  // p of each id of `tail`, of the whole row
+  double tail_mass = 0;                    // of all tokens outside `top`
 };
 // One draw of `stream` in each of m equal strata of the tail's mass, in order of ids.
 TopKSelection SelectTopK(absl::Span<const float> row, int k, int m, Stream stream);

@@ -13,8 +13,9 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 std::string File(std::string_view gate, std::string_view head = "") {
-  return absl::StrCat("format = \"crosscheck-gates/1\"\n", absl::string_view(head.data(), head.size()),
-                      "\ngate = [\n", absl::string_view(gate.data(), gate.size()), "\n]\n");
+  return absl::StrCat("format = \"crosscheck-gates/1\"\n",
+                      absl::string_view(head.data(), head.size()), "\ngate = [\n",
+                      absl::string_view(gate.data(), gate.size()), "\n]\n");
 }
 
 std::string ErrorOf(const std::string& text) {
@@ -73,7 +74,8 @@ TEST(ParseGates, ErrorsNameFileLineAndWhatMayStandThere) {
               StartsWith("gates.toml:2: unknown key \"conf\""));
   EXPECT_THAT(ErrorOf(File(R"({name="a", metric="kl", max=1, configs=["x"]})")),
               testing::AllOf(HasSubstr("no metric \"kl\""), HasSubstr("kl_mean")));
-  EXPECT_THAT(ErrorOf(File(R"({name="a", metric="kl_mean", configs=["x"]})")), HasSubstr("\"max\""));
+  EXPECT_THAT(ErrorOf(File(R"({name="a", metric="kl_mean", configs=["x"]})")),
+              HasSubstr("\"max\""));
   EXPECT_THAT(ErrorOf(File(R"({name="a", metric="kl_mean", min=0, max=1, configs=["x"]})")),
               HasSubstr("two gates"));
   EXPECT_THAT(ErrorOf(File(R"({name="a", metric="kl_mean", max="1", configs=["x"]})")),
@@ -95,9 +97,9 @@ TEST(ParseGates, ErrorsNameFileLineAndWhatMayStandThere) {
               StartsWith("gates.toml:5: a second gate"));
   EXPECT_THAT(ErrorOf(File("1")), HasSubstr("a gate is a table"));
   EXPECT_THAT(ErrorOf("format = \"crosscheck-gates/1\"\n"), HasSubstr("at least one gate"));
-  EXPECT_THAT(ErrorOf(File(R"({name="a", metric="kl_mean", max=1, configs=["x"]})",
-                           "confidence = 95")),
-              StartsWith("gates.toml:2: \"confidence\""));
+  EXPECT_THAT(
+      ErrorOf(File(R"({name="a", metric="kl_mean", max=1, configs=["x"]})", "confidence = 95")),
+      StartsWith("gates.toml:2: \"confidence\""));
 }
 
 }  // namespace
