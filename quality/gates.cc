@@ -110,6 +110,7 @@ void ReadMetric(TableReader& reader, Gate& gate) {
     return;
   }
   std::vector<std::string_view> names;
+  names.reserve(all.size());
   for (const GateMetric& m : all) names.push_back(m.name);
   reader.Check(false, "metric",
                fmt::format("no metric \"{}\"; there are: {}", metric, fmt::join(names, ", ")));
