@@ -60,14 +60,6 @@ double MeanDifference(const Side<Float>& p, const Side<Float>& q) {
   return sum.value() / p.row.sum;
 }
 
-// ln(1 + y) - y to full relative precision.
-double LogMinusLinear(double y) {
-  if (std::abs(y) >= 0.1) return std::log1p(y) - y;
-  double series = 0;  // -y^2 (1/2 - y (1/3 - y (1/4 - …)))
-  for (int k = 16; k >= 2; --k) series = 1.0 / k - y * series;
-  return -y * y * series;
-}
-
 // KL(p||q) = ln sum p e^d - sum p d with d = x less its mean under p: (ln(1 + y) - y) + sum p
 // (e^d - 1 - d), whose terms are not negative, plus a correction of order y^2. The shift by the
 // mean in place of quality.md's shift by the maxima keeps y small when the top token moves away
@@ -180,6 +172,13 @@ double ExpMinusLinear(double x) {
   series *= x;
   for (int k = 12; k >= 3; --k) series = x / k * (1 + series);
   return x * x / 2 * (1 + series);
+}
+
+double LogMinusLinear(double y) {
+  if (std::abs(y) >= 0.1) return std::log1p(y) - y;
+  double series = 0;  // -y^2 (1/2 - y (1/3 - y (1/4 - …)))
+  for (int k = 16; k >= 2; --k) series = 1.0 / k - y * series;
+  return -y * y * series;
 }
 
 bool Divergence::support_violation() const { return kl == kInfinity; }

@@ -47,6 +47,8 @@ double ProbabilityChange(double reference_logit, double candidate_logit, const D
 
 // e^x - 1 - x to full relative precision: a series below 1/2 in size.
 double ExpMinusLinear(double x);
+// ln(1 + y) - y to full relative precision.
+double LogMinusLinear(double y);
 
 }  // namespace crosscheck::quality
 
