@@ -20,7 +20,8 @@ absl::Status CopyTokenizer(const std::string& from, const std::string& to) {
     fs::copy_file(fs::path(from) / name, fs::path(to) / name, fs::copy_options::overwrite_existing,
                   error);
     if (error) {
-      return absl::InternalError(absl::StrCat("cannot copy ", name, " to ", to, ": ", error.message()));
+      return absl::InternalError(
+          absl::StrCat("cannot copy ", name, " to ", to, ": ", error.message()));
     }
   }
   return absl::OkStatus();
@@ -57,7 +58,8 @@ absl::StatusOr<std::unique_ptr<CandidateFolder>> CandidateFolder::Make(
   folder->own_ = absl::StrCat(out, "/work/", Sha256(configuration.name).substr(0, 12));
   std::error_code error;
   fs::create_directories(folder->own_, error);
-  if (error) return absl::InternalError(absl::StrCat("cannot create ", folder->own_, ": ", error.message()));
+  if (error)
+    return absl::InternalError(absl::StrCat("cannot create ", folder->own_, ": ", error.message()));
   if (absl::Status s = WriteCheckpoint(*weights, folder->own_); !s.ok()) return s;
   if (absl::Status s = CopyTokenizer(folder->path_, folder->own_); !s.ok()) return s;
   folder->path_ = folder->own_;

@@ -73,7 +73,8 @@ class Runner {
     const int64_t positions = Positions();
     const int64_t full = positions * BytesPerPosition(LogitMode::kFull, {}, vocab);
     if (full <= options_.dump_budget_bytes) return LogitMode::kFull;
-    Say(absl::StrFormat("the reference's logits of %d positions take %.1f GiB, more than "
+    Say(
+        absl::StrFormat("the reference's logits of %d positions take %.1f GiB, more than "
                         "--dump-budget: mode topk",
                         positions, static_cast<double>(full) / (1 << 30)));
     return LogitMode::kTopK;
@@ -81,7 +82,8 @@ class Runner {
 
   int64_t Positions() const {
     const auto prompts = static_cast<int64_t>(comparison_.inputs.prompts.size());
-    return prompts * options_.forced_positions + static_cast<int64_t>(comparison_.inputs.text.size());
+    return prompts * options_.forced_positions +
+           static_cast<int64_t>(comparison_.inputs.text.size());
   }
 
   void Say(std::string_view line) const {
@@ -112,7 +114,8 @@ class Runner {
     reference_hash_ = Sha256(manifest.dump());
     auto writer = DumpWriter::Open(DumpFolder("reference"), manifest);
     if (!writer.ok()) return writer.status();
-    Recorder recorder(*reference_side_, **writer, nullptr, Recording("reference", comparison_.mode));
+    Recorder recorder(*reference_side_, **writer, nullptr,
+                      Recording("reference", comparison_.mode));
     absl::Status status = recorder.Greedy(
         comparison_.inputs.prompts, std::max(options_.greedy_tokens, options_.forced_positions));
     if (status.ok()) status = MakeTracks();
@@ -121,7 +124,8 @@ class Runner {
     }
     if (status.ok()) status = RecordSampled(recorder, nullptr);
     if (status.ok()) {
-      status = Skippable("layers", recorder.Layers(tracks_[0], options_.layer_prompts, spec_), nullptr);
+      status =
+          Skippable("layers", recorder.Layers(tracks_[0], options_.layer_prompts, spec_), nullptr);
     }
     if (!status.ok()) return status;
     auto reader = DumpReader::Open(DumpFolder("reference"));
@@ -169,8 +173,8 @@ class Runner {
     ConfigurationResult result;
     result.configuration = configuration;
     absl::Status status = Measure(configuration, noise, result);
-    if (absl::IsAborted(status) || absl::IsOutOfRange(status) || absl::IsResourceExhausted(status) ||
-        absl::IsUnimplemented(status)) {
+    if (absl::IsAborted(status) || absl::IsOutOfRange(status) ||
+        absl::IsResourceExhausted(status) || absl::IsUnimplemented(status)) {
       result.findings.push_back({"engine", std::string(status.message())});
       status = absl::OkStatus();
     }
@@ -178,7 +182,8 @@ class Runner {
     return result;
   }
 
-  absl::Status Measure(const Configuration& configuration, bool noise, ConfigurationResult& result) {
+  absl::Status Measure(const Configuration& configuration, bool noise,
+                       ConfigurationResult& result) {
     auto folder = CandidateFolder::Make(configuration, options_.model, options_.out);
     if (!folder.ok()) return folder.status();
     result.bits_per_weight = (*folder)->bits_per_weight();
@@ -211,16 +216,16 @@ class Runner {
 
   absl::Status Record(const Configuration& configuration, const std::string& folder, bool noise,
                       ConfigurationResult& result) {
-    auto side = Side::Open(
-        {.engine = configuration.engine, .model = folder, .adapter = options_.adapter});
+    auto side =
+        Side::Open({.engine = configuration.engine, .model = folder, .adapter = options_.adapter});
     if (!side.ok()) return side.status();
     if ((*side)->vocab() != reference_side_->vocab()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(configuration.name, ": a vocabulary of ", (*side)->vocab(),
-                       ", the reference has ", reference_side_->vocab()));
+      return absl::FailedPreconditionError(absl::StrCat(configuration.name, ": a vocabulary of ",
+                                                        (*side)->vocab(), ", the reference has ",
+                                                        reference_side_->vocab()));
     }
-    result.engine_text = absl::StrCat(configuration.engine, " ",
-                                      (*side)->hello().value("version", Json()).dump());
+    result.engine_text =
+        absl::StrCat(configuration.engine, " ", (*side)->hello().value("version", Json()).dump());
     result.echo = (*side)->echo();
     auto identity = ModelIdentity(folder);
     if (!identity.ok()) return identity.status();
@@ -247,8 +252,8 @@ class Runner {
                             ConfigurationResult& result) {
     const RecordOptions recording = Recording(configuration.name, LogitMode::kScalars);
     Recorder layers(side, writer, nullptr, recording);
-    absl::Status status =
-        Skippable("layers", layers.Layers(tracks_[0], options_.layer_prompts, spec_), &result.skips);
+    absl::Status status = Skippable(
+        "layers", layers.Layers(tracks_[0], options_.layer_prompts, spec_), &result.skips);
     if (!status.ok()) return status;
     std::unique_ptr<Side> served;
     if (!configuration.served_format.empty()) {
@@ -260,9 +265,9 @@ class Runner {
       served = *std::move(opened);
     }
     Recorder generator(served ? *served : side, writer, nullptr, recording);
-    status = Skippable("greedy",
-                       generator.Greedy(comparison_.inputs.prompts, options_.greedy_tokens),
-                       &result.skips);
+    status =
+        Skippable("greedy", generator.Greedy(comparison_.inputs.prompts, options_.greedy_tokens),
+                  &result.skips);
     if (status.ok()) status = RecordSampled(generator, &result.skips);
     if (served) result.seconds += served->seconds();
     return status;
@@ -270,8 +275,8 @@ class Runner {
 
   absl::Status RecordSampled(Recorder& recorder, std::vector<Skip>* skips) {
     const std::vector<Prompt>& prompts = comparison_.inputs.prompts;
-    const auto count = std::min<ptrdiff_t>(options_.sampled_prompts,
-                                           static_cast<ptrdiff_t>(prompts.size()));
+    const auto count =
+        std::min<ptrdiff_t>(options_.sampled_prompts, static_cast<ptrdiff_t>(prompts.size()));
     return Skippable("sampled",
                      recorder.Sampled({prompts.begin(), prompts.begin() + count},
                                       options_.sampled_seeds, options_.sampled_tokens, 0.7),

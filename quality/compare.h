@@ -23,20 +23,20 @@
 namespace crosscheck::quality {
 
 struct CompareOptions {
-  std::string model;                 // checkpoint folder of the reference
-  std::string reference = "torch";   // torch, exact, hf, or an engine's name
+  std::string model;                // checkpoint folder of the reference
+  std::string reference = "torch";  // torch, exact, hf, or an engine's name
   std::vector<Configuration> configurations;
-  std::string candidate_model;       // folder of a further configuration, already in the list
-  std::string adapter;               // folder in PEFT's format, on both sides
+  std::string candidate_model;  // folder of a further configuration, already in the list
+  std::string adapter;          // folder in PEFT's format, on both sides
   InputOptions inputs;
-  std::string out;                   // dumps go to its subfolder "dumps"
+  std::string out;  // dumps go to its subfolder "dumps"
   int greedy_tokens = 50, forced_positions = 100;
   int layer_prompts = 4;
   int sampled_prompts = 8, sampled_seeds = 64, sampled_tokens = 1;
-  std::optional<LogitMode> mode;     // of the reference's dump; default: full while it fits the budget
+  std::optional<LogitMode> mode;  // of the reference's dump; default: full while it fits the budget
   int64_t dump_budget_bytes = int64_t{8} << 30;
   uint64_t seed = 1;
-  std::string build;                 // of this program, for the report
+  std::string build;  // of this program, for the report
   const std::atomic<bool>* interrupted = nullptr;
   std::function<void(std::string_view side, std::string_view track, int64_t done, int64_t total)>
       progress;

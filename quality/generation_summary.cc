@@ -81,8 +81,7 @@ class GreedySummary {
                                 .index = first.index};
     if (index < ours.ids.size()) divergence.reference_token = ours.ids[index];
     if (index < theirs.ids.size()) divergence.candidate_token = theirs.ids[index];
-    const int chosen =
-        divergence.candidate_token >= 0 ? divergence.candidate_token : inputs_.eos;
+    const int chosen = divergence.candidate_token >= 0 ? divergence.candidate_token : inputs_.eos;
     if (chosen >= 0 && !inputs_.allowed->empty()) {
       auto gap = GapOf(item, first.index, chosen);
       if (!gap.ok()) return gap.status();
@@ -103,7 +102,8 @@ class GreedySummary {
     const auto& shape = (*logits)->shape;
     if (shape.size() != 2 || position >= shape[0] || token >= shape[1]) return INFINITY;
     const auto row = (*logits)->As<float>().subspan(
-        static_cast<size_t>(position) * static_cast<size_t>(shape[1]), static_cast<size_t>(shape[1]));
+        static_cast<size_t>(position) * static_cast<size_t>(shape[1]),
+        static_cast<size_t>(shape[1]));
     return static_cast<double>(*std::max_element(row.begin(), row.end())) -
            row[static_cast<size_t>(token)];
   }

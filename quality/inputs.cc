@@ -16,8 +16,8 @@ absl::Status CheckPrompt(Prompt& prompt, const InputOptions& options, int vocab,
   }
   for (const int32_t id : prompt.ids) {
     if (id < 0 || id >= vocab) {
-      return absl::InvalidArgumentError(absl::StrCat("prompt ", prompt.id, ": id ", id,
-                                                     " is outside the vocabulary of ", vocab));
+      return absl::InvalidArgumentError(
+          absl::StrCat("prompt ", prompt.id, ": id ", id, " is outside the vocabulary of ", vocab));
     }
   }
   const int room = context - max_tokens;
@@ -45,7 +45,8 @@ std::string HashOfPrompts(const std::vector<Prompt>& prompts) {
 absl::StatusOr<Inputs> ReadInputs(const InputOptions& options, const std::string& /*model_folder*/,
                                   int vocab, int context, int max_tokens) {
   Inputs inputs;
-  auto prompts = options.prompts_file.empty() ? DefaultPrompts() : ReadPrompts(options.prompts_file);
+  auto prompts =
+      options.prompts_file.empty() ? DefaultPrompts() : ReadPrompts(options.prompts_file);
   if (!prompts.ok()) return prompts.status();
   inputs.prompts = *std::move(prompts);
   if (options.limit > 0 && inputs.prompts.size() > static_cast<size_t>(options.limit)) {

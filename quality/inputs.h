@@ -14,13 +14,13 @@
 namespace crosscheck::quality {
 
 struct InputOptions {
-  std::string prompts_file;   // "": the prompts that the program carries
-  std::string text_file;      // "": no text, no perplexity
-  int limit = 0;              // prompts; 0: all
-  int text_tokens = 0;        // of the text; 0: all
-  int text_prompts = 0;       // further prompts that are pieces of the text
+  std::string prompts_file;  // "": the prompts that the program carries
+  std::string text_file;     // "": no text, no perplexity
+  int limit = 0;             // prompts; 0: all
+  int text_tokens = 0;       // of the text; 0: all
+  int text_prompts = 0;      // further prompts that are pieces of the text
   WindowPlan windows;
-  int step_targets = 256;     // of the text, evaluated token by token
+  int step_targets = 256;      // of the text, evaluated token by token
   bool truncate_left = false;  // cut prompts that do not fit the context instead of refusing them
   uint64_t seed = 1;
 };
@@ -28,7 +28,7 @@ struct InputOptions {
 struct Inputs {
   std::vector<Prompt> prompts;  // all with ids
   std::vector<int32_t> text;
-  std::vector<Window> windows;  // of the text
+  std::vector<Window> windows;              // of the text
   std::string prompts_sha256, text_sha256;  // of the ids, comma-separated
   nlohmann::json tokenizer;                 // sha256, size, fingerprint; null when there was none
   std::vector<std::string> findings;        // e.g. a prompt whose text and ids differ

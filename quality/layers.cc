@@ -168,8 +168,8 @@ class Layers {
     double size = 0;
     for (const auto& values : model_->values) size += static_cast<double>(values.size());
     for (int item = 0; item < items; ++item) {
-      const std::vector<int32_t> ids = LayerIds(inputs_.forced->items[static_cast<size_t>(item)].ids,
-                                                model_->spec);
+      const std::vector<int32_t> ids =
+          LayerIds(inputs_.forced->items[static_cast<size_t>(item)].ids, model_->spec);
       if (size * static_cast<double>(ids.size()) > kMostWork) {
         result_.skips.push_back({"added error", "the model is too large for forty exact passes"});
         return absl::OkStatus();
@@ -199,7 +199,8 @@ class Layers {
     };
     auto ladder = StageErrors(nudged, ids, tapped);
     if (!ladder.ok()) return ladder.status();
-    for (const Misfit& misfit : ladder->misfits) result_.findings.push_back({"layers", misfit.text});
+    for (const Misfit& misfit : ladder->misfits)
+      result_.findings.push_back({"layers", misfit.text});
     for (const StageError& stage : ladder->stages) {
       double& ratio = added_.try_emplace({stage.layer, stage.stage}, 0.0).first->second;
       ratio = std::max(ratio, stage.ratio);

@@ -54,15 +54,15 @@ Json MakeManifest(std::string_view role, const Side& side, const Json& model, co
 }
 
 absl::Status CheckComparable(const Json& reference, const Json& candidate) {
-  for (const char* key : {"/prompts_sha256", "/text_sha256", "/tokenizer", "/model/vocab", "/tracks",
-                          "/stat_columns"}) {
+  for (const char* key : {"/prompts_sha256", "/text_sha256", "/tokenizer", "/model/vocab",
+                          "/tracks", "/stat_columns"}) {
     const Json::json_pointer pointer(key);
     const Json absent;
     const Json& a = reference.contains(pointer) ? reference[pointer] : absent;
     const Json& b = candidate.contains(pointer) ? candidate[pointer] : absent;
     if (a != b) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the dumps cannot be compared: they differ at ", FirstDifference(a, b, key)));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the dumps cannot be compared: they differ at ", FirstDifference(a, b, key)));
     }
   }
   return absl::OkStatus();

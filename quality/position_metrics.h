@@ -8,9 +8,9 @@
 
 namespace crosscheck::quality {
 
-// Columns of the F64 tensors `<track>.<item>.metrics` [positions, 10] of a candidate's dump, in this
-// order; p and q are the softmaxes of reference and candidate. NaN: the reference's dump does not
-// hold enough to know it.
+// Columns of the F64 tensors `<track>.<item>.metrics` [positions, 10] of a candidate's dump, in
+// this order; p and q are the softmaxes of reference and candidate. NaN: the reference's dump does
+// not hold enough to know it.
 struct PositionMetrics {
   double kl = 0;          // KL(p||q), nats; +inf: a token that p allows has q = 0
   double reverse_kl = 0;  // KL(q||p)

@@ -31,9 +31,9 @@ class FullDump : public ReferenceRows {
     const Tensor& tensor = **logits;
     if (tensor.dtype != DType::kF32 ||
         tensor.shape != std::vector<int64_t>{item.scored.rows(), candidate.vocab}) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(dump_.folder(), ": ", tensor.name, " is no F32 [", item.scored.rows(), ", ",
-                       candidate.vocab, "]"));
+      return absl::FailedPreconditionError(absl::StrCat(dump_.folder(), ": ", tensor.name,
+                                                        " is no F32 [", item.scored.rows(), ", ",
+                                                        candidate.vocab, "]"));
     }
     const absl::Span<const float> values = tensor.As<float>();
     std::vector<PositionMetrics> result;

@@ -17,15 +17,27 @@ namespace crosscheck::quality {
 namespace {
 
 enum StatColumn { kMax = 1, kSecond, kArgMax, kTies, kEntropy, kTarget, kNan, kPositiveInfinity };
-enum MetricColumn { kKl, kReverseKl, kTotalVariation, kCentredLinf, kCentredRms, kOverlap5,
-                    kOverlap10, kOverlap100, kRank, kGap };
+enum MetricColumn {
+  kKl,
+  kReverseKl,
+  kTotalVariation,
+  kCentredLinf,
+  kCentredRms,
+  kOverlap5,
+  kOverlap10,
+  kOverlap100,
+  kRank,
+  kGap
+};
 
 // The columns of one item's F64 [positions, columns] tensor.
 struct Table {
   absl::Span<const double> values;
   int columns = 1;
   int rows() const { return static_cast<int>(values.size()) / columns; }
-  double at(int row, int column) const { return values[static_cast<size_t>(row) * columns + column]; }
+  double at(int row, int column) const {
+    return values[static_cast<size_t>(row) * columns + column];
+  }
 };
 
 absl::StatusOr<Table> ReadTable(DumpReader& dump, const std::string& track, int item,
@@ -34,8 +46,8 @@ absl::StatusOr<Table> ReadTable(DumpReader& dump, const std::string& track, int 
   if (!tensor.ok()) return tensor.status();
   if ((*tensor)->dtype != DType::kF64 || (*tensor)->shape.size() != 2 ||
       (*tensor)->shape[1] != columns) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(dump.folder(), ": ", (*tensor)->name, " is no F64 [positions, ", columns, "]"));
+    return absl::FailedPreconditionError(absl::StrCat(dump.folder(), ": ", (*tensor)->name,
+                                                      " is no F64 [positions, ", columns, "]"));
   }
   return Table{(*tensor)->As<double>(), columns};
 }
@@ -112,8 +124,8 @@ class TrackSummary {
     auto metrics = ReadTable(candidate_, track_, item, "metrics", kMetricColumns);
     if (!metrics.ok()) return metrics.status();
     if (ours->rows() != theirs->rows() || ours->rows() != metrics->rows()) {
-      return absl::FailedPreconditionError(absl::StrCat("track ", track_, ", item ", item,
-                                                        ": the dumps have different positions"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("track ", track_, ", item ", item, ": the dumps have different positions"));
     }
     reference_nll_.emplace_back();
     candidate_nll_.emplace_back();
@@ -177,9 +189,9 @@ class TrackSummary {
 
   void Finish() {
     if (non_finite_ > 0) {
-      result_.findings.push_back(
-          {"non-finite", absl::StrCat("track ", track_, ": ", non_finite_, " positions with NaN or "
-                                      "infinite logits")});
+      result_.findings.push_back({"non-finite", absl::StrCat("track ", track_, ": ", non_finite_,
+                                                             " positions with NaN or "
+                                                             "infinite logits")});
     }
     if (support_violations_ > 0) {
       result_.findings.push_back(
@@ -192,7 +204,8 @@ class TrackSummary {
     Set("same_top", means_[kSameTop].Result());
     Set("top10_overlap", means_[kOverlap].Result());
     Set("probability_change_mean", means_[kChange].Result());
-    if (track_ == "forced" && !inputs_.allowed->empty()) Set("same_top_decided", means_[kDecided].Result());
+    if (track_ == "forced" && !inputs_.allowed->empty())
+      Set("same_top_decided", means_[kDecided].Result());
     FinishQuantiles();
     if (track_ != "forced") FinishPerplexity();
   }
@@ -219,7 +232,8 @@ class TrackSummary {
     const PerplexityRatio ratio = ComparePerplexity(reference_nll_, candidate_nll_);
     const Interval interval = MeanInterval(ratio.log_ratio, 0.95);
     const std::string track = track_ == "text" ? "" : absl::StrCat("_", track_);
-    result_.metrics["perplexity_reference" + track] = Number(ratio.reference, ratio.targets, items_);
+    result_.metrics["perplexity_reference" + track] =
+        Number(ratio.reference, ratio.targets, items_);
     result_.metrics["perplexity" + track] = Number(ratio.candidate, ratio.targets, items_);
     result_.metrics["ln_perplexity_ratio" + track] = {
         .value = ratio.log_ratio.mean,
@@ -254,7 +268,8 @@ GateVerdict ConfigurationResult::verdict() const {
                        [&](const GateOutcome& gate) { return gate.verdict == wanted; });
   };
   if (!findings.empty() || any(GateVerdict::kFail)) return GateVerdict::kFail;
-  return any(GateVerdict::kUndecided) || gates.empty() ? GateVerdict::kUndecided : GateVerdict::kPass;
+  return any(GateVerdict::kUndecided) || gates.empty() ? GateVerdict::kUndecided
+                                                       : GateVerdict::kPass;
 }
 
 absl::Status Summarise(DumpReader& reference, DumpReader& candidate, const SummaryInputs& inputs,

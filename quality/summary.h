@@ -46,10 +46,10 @@ struct WorstPosition {
 // How one prompt's greedy continuation left the reference's.
 struct GreedyDivergence {
   std::string prompt;
-  int index = 0;  // first differing token
+  int index = 0;                                   // first differing token
   int reference_token = -1, candidate_token = -1;  // -1: ended there
-  double gap = 0;                                  // the reference's logit of its token less that of the candidate's
-  double allowed = 0;                              // what two legal roundings may shift
+  double gap = 0;      // the reference's logit of its token less that of the candidate's
+  double allowed = 0;  // what two legal roundings may shift
   bool near_tie = false;
 };
 
@@ -85,7 +85,7 @@ struct ConfigurationResult {
   std::vector<int> first_divergence;        // prompts by index, then "none"
   int ended_differently = 0;                // prompts where one side stopped and the other did not
   std::vector<GreedyDivergence> divergences;
-  std::vector<WorstPosition> worst;         // ten, of different prompts
+  std::vector<WorstPosition> worst;  // ten, of different prompts
   std::vector<LayerStage> layers;
   std::vector<Skip> skips;
   std::vector<Finding> findings;

@@ -43,9 +43,8 @@ CROSSCHECK_AVX512 void AddAvx512(const float* p, const float* q, size_t size, fl
 constexpr Kernels kKernels[] = {
     {ScanBaseline, AddBaseline}, {ScanAvx2, AddAvx2}, {ScanAvx512, AddAvx512}};
 #else
-constexpr Kernels kKernels[] = {{ScanBaseline, AddBaseline},
-                                {ScanBaseline, AddBaseline},
-                                {ScanBaseline, AddBaseline}};
+constexpr Kernels kKernels[] = {
+    {ScanBaseline, AddBaseline}, {ScanBaseline, AddBaseline}, {ScanBaseline, AddBaseline}};
 #endif
 
 Scan ScanOf(const Kernels& kernels, absl::Span<const float> row, int k, FastRow& out) {

@@ -19,8 +19,8 @@ namespace crosscheck::quality {
 
 struct FastRow {
   double lse = 0;
-  int32_t argmax = -1;            // the lowest id among equals; -1: no finite logit
-  std::vector<int32_t> top;       // as TopKIds
+  int32_t argmax = -1;       // the lowest id among equals; -1: no finite logit
+  std::vector<int32_t> top;  // as TopKIds
 };
 
 struct FastResult {

@@ -15,7 +15,8 @@
 
 namespace crosscheck::quality::fast {
 
-// Grows with z, integers compare as the floats do; -0 is +0. Beyond +-kLargestFinite: infinity, NaN.
+// Grows with z, integers compare as the floats do; -0 is +0. Beyond +-kLargestFinite: infinity,
+// NaN.
 CROSSCHECK_INLINE int32_t Key(float z) {
   const auto bits = std::bit_cast<int32_t>(z + 0.0f);
   return bits ^ ((bits >> 31) & 0x7fffffff);

@@ -83,12 +83,14 @@ TEST(CompareTest, AnotherRunGoesOnWithTheSameDumps) {
   const auto second = Compare(options);
   ASSERT_TRUE(second.ok()) << second.status();
   EXPECT_EQ(asked, 0);
-  EXPECT_EQ(Value(first->configurations[0], "kl_mean"), Value(second->configurations[0], "kl_mean"));
+  EXPECT_EQ(Value(first->configurations[0], "kl_mean"),
+            Value(second->configurations[0], "kl_mean"));
 
   options.forced_positions = 11;
   const auto other = Compare(options);
   EXPECT_TRUE(absl::IsFailedPrecondition(other.status())) << other.status();
-  EXPECT_THAT(std::string(other.status().message()), testing::HasSubstr("/tracks/forced/positions"));
+  EXPECT_THAT(std::string(other.status().message()),
+              testing::HasSubstr("/tracks/forced/positions"));
 }
 
 TEST(CompareTest, ALiveReferenceGivesTheNumbersOfAStoredOne) {

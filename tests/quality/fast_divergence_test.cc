@@ -88,7 +88,8 @@ TEST(FastDivergence, InfinitiesAndNansAreJudgedAsByTheExactForm) {
     FastDivergence compare(2, set);
     EXPECT_NEAR(compare(p, std::vector<float>{0.1f, 0, -kInfinity}).kl, 1.24948e-3, 1e-8);
     EXPECT_EQ(compare(p, std::vector<float>{0.1f, -kInfinity, 0}).kl, kInfinity);
-    const FastResult& bad = compare(p, std::vector<float>{kInfinity, std::nanf(""), -std::nanf("")});
+    const FastResult& bad =
+        compare(p, std::vector<float>{kInfinity, std::nanf(""), -std::nanf("")});
     EXPECT_EQ(bad.non_finite, 4);  // and no finite logit
     EXPECT_EQ(bad.candidate.argmax, -1);
     EXPECT_EQ(bad.reference.argmax, 0);
