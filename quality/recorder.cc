@@ -138,7 +138,7 @@ absl::Status Recorder::Greedy(const std::vector<Prompt>& prompts, int max_tokens
       Shards("greedy", static_cast<int>(prompts.size()), 1),
       [&](int item, std::vector<Tensor>& tensors) {
         const Prompt& prompt = prompts[static_cast<size_t>(item)];
-        auto generated = side_.Generate(prompt.ids, max_tokens);
+        auto generated = side_.Generate(prompt.ids, prompt.text, max_tokens);
         if (!generated.ok()) return generated.status();
         tensors.push_back(Ids(TensorName("greedy", item, "prompt"), prompt.ids));
         tensors.push_back(Ids(TensorName("greedy", item, "ids"), generated->ids));
@@ -156,10 +156,11 @@ absl::Status Recorder::Sampled(const std::vector<Prompt>& prompts, int seeds, in
   return ForEachItem(
       Shards("sampled", static_cast<int>(prompts.size()), 1),
       [&](int item, std::vector<Tensor>& tensors) {
+        const Prompt& prompt = prompts[static_cast<size_t>(item)];
         std::vector<int32_t> ids;
         for (int seed = 0; seed < seeds; ++seed) {
-          auto generated = side_.Generate(prompts[static_cast<size_t>(item)].ids, max_tokens,
-                                          temperature, options_.seed + static_cast<uint64_t>(seed));
+          auto generated = side_.Generate(prompt.ids, prompt.text, max_tokens, temperature,
+                                          options_.seed + static_cast<uint64_t>(seed));
           if (!generated.ok()) return generated.status();
           generated->ids.resize(static_cast<size_t>(max_tokens), -1);  // -1: ended before
           ids.insert(ids.end(), generated->ids.begin(), generated->ids.end());

@@ -156,11 +156,13 @@ absl::StatusOr<Rows> Side::LogitRows(absl::Span<const int32_t> ids, const Block&
   return CutRows(*logits, positions[0][0].get<int>(), block, vocab_);
 }
 
-absl::StatusOr<Generated> Side::Generate(absl::Span<const int32_t> ids, int max_tokens,
-                                         double temperature, uint64_t seed) {
+absl::StatusOr<Generated> Side::Generate(absl::Span<const int32_t> ids, std::string_view text,
+                                         int max_tokens, double temperature, uint64_t seed) {
   SamplingParameters parameters = kGreedy;
   parameters.temperature = temperature;
-  auto answer = Call(GenerateMessage({ids.begin(), ids.end()}, max_tokens, parameters, seed).head);
+  Json head = GenerateMessage({ids.begin(), ids.end()}, max_tokens, parameters, seed).head;
+  if (!text.empty()) head["text"] = text;
+  auto answer = Call(std::move(head));
   if (!answer.ok()) return answer.status();
   return ReadGenerated(*answer);
 }

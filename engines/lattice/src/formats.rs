@@ -57,8 +57,13 @@ impl Served {
     }
 
     /// The engine takes its prompt as text here.
-    pub fn generate(&self, model: &Qwen35Model, ids: &[u32], config: &GenerateConfig) -> Result<Answer, Fault> {
-        let mut answer = text::answer(model, ids, config, |prompt, config| self.run(model, prompt, config))?;
+    pub fn generate(
+        &self,
+        model: &Qwen35Model,
+        prompt: &text::Prompt,
+        config: &GenerateConfig,
+    ) -> Result<Answer, Fault> {
+        let mut answer = text::answer(model, prompt, config, |prompt, config| self.run(model, prompt, config))?;
         answer.head["format"] = self.format().into();
         Ok(answer)
     }

@@ -9,6 +9,7 @@ use crate::fault::Fault;
 use crate::frame::Answer;
 use crate::request::{self, Fields};
 use crate::sessions;
+use crate::text::Prompt;
 use crate::versions::{GenerateConfig, set_min_p};
 
 pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
@@ -20,7 +21,10 @@ pub fn answer(loaded: &mut Loaded, fields: &Fields) -> Result<Answer, Fault> {
     let config = parse_config(fields)?;
     let ids = request::ids(fields, "ids")?;
     match &loaded.served {
-        Some(served) => served.generate(loaded.stored_model()?, &ids, &config),
+        Some(served) => {
+            let text = request::optional(fields, "text").map(|_| request::text(fields, "text")).transpose()?;
+            served.generate(loaded.stored_model()?, &Prompt { ids: &ids, text }, &config)
+        }
         None => sessions::generate(loaded, ids, config, stream),
     }
 }

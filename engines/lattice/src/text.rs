@@ -11,14 +11,40 @@ use crate::fault::Fault;
 use crate::frame::{Answer, Tensor};
 use crate::versions::{GenerateConfig, GenerateOutput};
 
+/// The ids of a prompt, and its text where the request has it.
+pub struct Prompt<'a> {
+    pub ids: &'a [u32],
+    pub text: Option<&'a str>,
+}
+
+impl<'a> Prompt<'a> {
+    /// The text must stand for the ids: the engine's own tokenizer decides.
+    fn for_engine(&self, model: &Qwen35Model) -> Result<String, Fault> {
+        let Some(text) = self.text else { return text_of(model, self.ids) };
+        let ids = ids_of(model, text);
+        if ids == self.ids {
+            return Ok(text.into());
+        }
+        let place = ids.iter().zip(self.ids).take_while(|(ours, theirs)| ours == theirs).count();
+        let message = format!(
+            "the engine's tokenizer makes {} ids of the text, the request has {}; the first that differs is number {place}: {:?} and {:?}",
+            ids.len(),
+            self.ids.len(),
+            ids.get(place),
+            self.ids.get(place)
+        );
+        Err(Fault::refused(message, "Tokenizer"))
+    }
+}
+
 /// The answer of `run`, which maps a prompt and a configuration to the engine's output.
 pub fn answer(
     model: &Qwen35Model,
-    ids: &[u32],
+    prompt: &Prompt,
     config: &GenerateConfig,
     run: impl Fn(&str, &GenerateConfig) -> Result<GenerateOutput, Fault>,
 ) -> Result<Answer, Fault> {
-    let prompt = text_of(model, ids)?;
+    let prompt = prompt.for_engine(model)?;
     let output = run(&prompt, config)?;
     let stop = match ended_by_a_token(&output, config)? {
         false => "length",
@@ -96,7 +122,7 @@ fn log_probabilities(_: &GenerateOutput, _: &GenerateConfig) -> Vec<Tensor> {
 #[cfg(all(has_streaming, not(has_sessions)))]
 pub fn stream(model: &Qwen35Model, ids: &[u32], config: &GenerateConfig) -> Result<Answer, Fault> {
     let announced = std::cell::RefCell::new(Vec::new());
-    let mut answer = answer(model, ids, config, |prompt, config| {
+    let mut answer = answer(model, &Prompt { ids, text: None }, config, |prompt, config| {
         let mut text = String::new();
         let output = model.generate_streaming(prompt, config, |piece| text.push_str(piece))?;
         if text_of(model, &output.token_ids).is_err() {

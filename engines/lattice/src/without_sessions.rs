@@ -45,7 +45,9 @@ pub fn program(_: &mut Loaded, _: &Fields) -> Result<Answer, Fault> {
 pub fn generate(loaded: &mut Loaded, ids: Vec<u32>, config: GenerateConfig, stream: bool) -> Result<Answer, Fault> {
     let model = loaded.model()?;
     let mut answer = match stream {
-        false => text::answer(model, &ids, &config, |prompt, config| Ok(model.generate(prompt, config)?))?,
+        false => text::answer(model, &text::Prompt { ids: &ids, text: None }, &config, |prompt, config| {
+            Ok(model.generate(prompt, config)?)
+        })?,
         true => text::stream(model, &ids, &config)?,
     };
     answer.head["order"] = ORDER.into();
