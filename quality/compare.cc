@@ -1,6 +1,7 @@
 #include "quality/compare.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <utility>
@@ -60,7 +61,7 @@ class Runner {
     auto spec = ReadConfig(options_.model);
     if (!spec.ok()) return spec.status();
     auto inputs = ReadInputs(options_.inputs, options_.model, spec->vocab, spec->max_positions,
-                             std::max(options_.greedy_tokens, options_.forced_positions));
+                             LongestRun());
     if (!inputs.ok()) return inputs.status();
     comparison_.inputs = *std::move(inputs);
     comparison_.mode = ChooseMode(spec->vocab);
@@ -81,7 +82,7 @@ class Runner {
   }
 
   int64_t Positions() const {
-    const auto prompts = static_cast<int64_t>(comparison_.inputs.prompts.size());
+    const auto prompts = static_cast<int64_t>(comparison_.inputs.given);
     return prompts * options_.forced_positions +
            static_cast<int64_t>(comparison_.inputs.text.size());
   }
@@ -116,8 +117,8 @@ class Runner {
     if (!writer.ok()) return writer.status();
     Recorder recorder(*reference_side_, **writer, nullptr,
                       Recording("reference", comparison_.mode));
-    absl::Status status = recorder.Greedy(
-        comparison_.inputs.prompts, std::max(options_.greedy_tokens, options_.forced_positions));
+    absl::Status status = recorder.Greedy(comparison_.inputs.prompts, options_.greedy_tokens,
+                                          comparison_.inputs.given, LongestRun());
     if (status.ok()) status = MakeTracks();
     for (const Track& track : tracks_) {
       if (status.ok()) status = recorder.Logits(track);
@@ -136,12 +137,30 @@ class Runner {
     return absl::OkStatus();
   }
 
+  int LongestRun() const { return std::max(options_.greedy_tokens, options_.forced_positions); }
+
+  // How far below the reference's best logit that of `token` is.
+  absl::StatusOr<double> GapOf(int item, int position, int token) {
+    auto continuation = reference_dump_->Read("greedy", item, "ids");
+    if (!continuation.ok()) return continuation.status();
+    std::vector<int32_t> ids = comparison_.inputs.prompts[static_cast<size_t>(item)].ids;
+    const auto tokens = (*continuation)->As<int32_t>();
+    ids.insert(ids.end(), tokens.begin(), tokens.begin() + std::min<ptrdiff_t>(position, tokens.size()));
+    const int last = static_cast<int>(ids.size());
+    auto rows = reference_side_->LogitRows(ids, {last - 1, last}, Evaluation::kDecode);
+    if (!rows.ok()) return rows.status();
+    if (token >= rows->vocab) return INFINITY;
+    const absl::Span<const float> row = rows->row(0);
+    return static_cast<double>(*std::max_element(row.begin(), row.end())) -
+           row[static_cast<size_t>(token)];
+  }
+
   // The tracks with logits; the forced one needs the reference's continuations.
   absl::Status MakeTracks() {
     auto reader = DumpReader::Open(DumpFolder("reference"));
     if (!reader.ok()) return reader.status();
     Track forced{.name = "forced", .evaluation = Evaluation::kDecode, .items = {}};
-    for (size_t i = 0; i < comparison_.inputs.prompts.size(); ++i) {
+    for (size_t i = 0; i < static_cast<size_t>(comparison_.inputs.given); ++i) {
       auto ids = (*reader)->Read("greedy", static_cast<int>(i), "ids");
       if (!ids.ok()) return ids.status();
       const auto continuation = (*ids)->As<int32_t>();
@@ -203,7 +222,9 @@ class Runner {
                        {.inputs = &comparison_.inputs,
                         .allowed = &allowed_,
                         .greedy_tokens = options_.greedy_tokens,
-                        .eos = spec_.eos},
+                        .eos = spec_.eos,
+                        .gap = [this](int item, int position,
+                                      int token) { return GapOf(item, position, token); }},
                        result);
     if (!status.ok() || noise) return status;
     return MeasureLayers({.reference = reference_dump_.get(),

@@ -83,29 +83,17 @@ class GreedySummary {
     if (index < theirs.ids.size()) divergence.candidate_token = theirs.ids[index];
     const int chosen = divergence.candidate_token >= 0 ? divergence.candidate_token : inputs_.eos;
     if (chosen >= 0 && !inputs_.allowed->empty()) {
-      auto gap = GapOf(item, first.index, chosen);
+      auto gap = inputs_.gap(item, first.index, chosen);
       if (!gap.ok()) return gap.status();
       divergence.gap = *gap;
-      divergence.allowed = (*inputs_.allowed)[static_cast<size_t>(item)];
+      const std::vector<double>& allowed = *inputs_.allowed;
+      divergence.allowed = static_cast<size_t>(item) < allowed.size()
+                               ? allowed[static_cast<size_t>(item)]
+                               : *std::max_element(allowed.begin(), allowed.end());
       divergence.near_tie = IsNearTie(divergence.gap, divergence.allowed, divergence.allowed);
     }
     result_.divergences.push_back(divergence);
     return divergence.near_tie;
-  }
-
-  // How far below the reference's best logit that of `token` is; infinite where the dump does not
-  // know.
-  absl::StatusOr<double> GapOf(int item, int position, int token) {
-    auto logits = reference_.Read("forced", item, "logits");
-    if (absl::IsNotFound(logits.status())) return INFINITY;
-    if (!logits.ok()) return logits.status();
-    const auto& shape = (*logits)->shape;
-    if (shape.size() != 2 || position >= shape[0] || token >= shape[1]) return INFINITY;
-    const auto row = (*logits)->As<float>().subspan(
-        static_cast<size_t>(position) * static_cast<size_t>(shape[1]),
-        static_cast<size_t>(shape[1]));
-    return static_cast<double>(*std::max_element(row.begin(), row.end())) -
-           row[static_cast<size_t>(token)];
   }
 
   DumpReader &reference_, &candidate_;

@@ -10,8 +10,7 @@ namespace crosscheck::quality {
 
 // Metrics greedy_match_10 and …_50 with their margin-aware forms, divergences and their histogram.
 // A first divergence is a near tie where the reference's logit of the chosen token is within twice
-// the allowed error of its best; a dump without logits waives nothing. Nothing where the candidate
-// generated nothing.
+// the allowed error of its best. Nothing where the candidate generated nothing.
 absl::Status SummariseGreedy(DumpReader& reference, DumpReader& candidate,
                              const SummaryInputs& inputs, ConfigurationResult& result);
 

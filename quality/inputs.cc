@@ -1,64 +1,101 @@
 #include "quality/inputs.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "quality/prompt_ids.h"
 #include "quality/sha256.h"
+#include "reference/safetensors.h"
 
 namespace crosscheck::quality {
 namespace {
 
-absl::Status CheckPrompt(Prompt& prompt, const InputOptions& options, int vocab, int context,
-                         int max_tokens) {
-  if (prompt.ids.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("prompt ", prompt.id, ": it has no token"));
-  }
-  for (const int32_t id : prompt.ids) {
-    if (id < 0 || id >= vocab) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("prompt ", prompt.id, ": id ", id, " is outside the vocabulary of ", vocab));
-    }
-  }
-  const int room = context - max_tokens;
-  if (static_cast<int>(prompt.ids.size()) <= room) return absl::OkStatus();
-  if (!options.truncate_left || room < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("prompt ", prompt.id, ": ", prompt.ids.size(), " tokens and ", max_tokens,
-                     " more do not fit the context of ", context,
-                     "; shorten it, or cut its beginning with --truncate-left"));
-  }
-  prompt.ids.erase(prompt.ids.begin(), prompt.ids.end() - room);
-  return absl::OkStatus();
-}
-
 std::string HashOfPrompts(const std::vector<Prompt>& prompts) {
   std::string text;
   for (const Prompt& prompt : prompts) {
-    absl::StrAppend(&text, prompt.id, ":", absl::StrJoin(prompt.ids, ","), "\n");
+    absl::StrAppend(&text, prompt.id, ":", CommaJoined(prompt.ids), "\n");
   }
   return Sha256(text);
 }
 
+// The text's ids, cut where the options say.
+absl::StatusOr<std::vector<int32_t>> ReadText(const InputOptions& options, Tokenizer* tokenizer) {
+  if (options.text_file.empty()) return std::vector<int32_t>{};
+  if (tokenizer == nullptr) {
+    return absl::FailedPreconditionError("--text needs the model's tokenizer.json");
+  }
+  const auto text = ReadFile(options.text_file);
+  if (!text.ok()) return text.status();
+  auto ids = tokenizer->Encode(*text, kCorpusText);
+  if (!ids.ok()) return ids.status();
+  if (ids->size() < 2) {
+    return absl::InvalidArgumentError(absl::StrCat("the text ", options.text_file, " has ",
+                                                   ids->size(), " tokens; two are the least"));
+  }
+  if (options.text_tokens > 0 && ids->size() > static_cast<size_t>(options.text_tokens)) {
+    ids->resize(static_cast<size_t>(options.text_tokens));
+  }
+  return ids;
+}
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> OpenTokenizer(const InputOptions& options,
+                                                         const std::string& model_folder,
+                                                         const std::vector<Prompt>& prompts) {
+  const bool needed =
+      !options.text_file.empty() ||
+      std::any_of(prompts.begin(), prompts.end(), [](const Prompt& p) { return p.ids.empty(); });
+  auto tokenizer = Tokenizer::Load(model_folder);
+  if (!tokenizer.ok() && !needed) return std::unique_ptr<Tokenizer>();
+  return tokenizer;
+}
+
+// Further prompts: pieces of the text, up to the number that was asked for.
+absl::Status AddTextPrompts(const InputOptions& options, Inputs& inputs) {
+  inputs.given = static_cast<int>(inputs.prompts.size());
+  const int more = options.prompts_wanted - inputs.given;
+  if (inputs.text.empty() || more <= 0) return absl::OkStatus();
+  const auto places = static_cast<int>(inputs.text.size()) - 128;
+  if (places <= 0) return absl::OkStatus();
+  auto pieces = TextPrompts(inputs.text, std::min(more, places), options.seed);
+  if (!pieces.ok()) return pieces.status();
+  std::move(pieces->begin(), pieces->end(), std::back_inserter(inputs.prompts));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::StatusOr<Inputs> ReadInputs(const InputOptions& options, const std::string& /*model_folder*/,
+absl::StatusOr<Inputs> ReadInputs(const InputOptions& options, const std::string& model_folder,
                                   int vocab, int context, int max_tokens) {
   Inputs inputs;
-  auto prompts =
-      options.prompts_file.empty() ? DefaultPrompts() : ReadPrompts(options.prompts_file);
+  auto prompts = options.prompts_file.empty() ? DefaultPrompts() : ReadPrompts(options.prompts_file);
   if (!prompts.ok()) return prompts.status();
   inputs.prompts = *std::move(prompts);
   if (options.limit > 0 && inputs.prompts.size() > static_cast<size_t>(options.limit)) {
     inputs.prompts.resize(static_cast<size_t>(options.limit));
   }
-  for (Prompt& prompt : inputs.prompts) {
-    absl::Status status = CheckPrompt(prompt, options, vocab, context, max_tokens);
-    if (!status.ok()) return status;
+  auto tokenizer = OpenTokenizer(options, model_folder, inputs.prompts);
+  if (!tokenizer.ok()) return tokenizer.status();
+  if (absl::Status s = EncodePrompts(tokenizer->get(), &inputs.prompts); !s.ok()) return s;
+  auto text = ReadText(options, tokenizer->get());
+  if (!text.ok()) return text.status();
+  inputs.text = *std::move(text);
+  if (absl::Status s = AddTextPrompts(options, inputs); !s.ok()) return s;
+  for (Prompt& prompt : inputs.prompts) prompt.max_tokens = max_tokens;
+  absl::Status fits = FitPrompts(context, vocab, options.truncate_left, &inputs.prompts);
+  if (!fits.ok()) return fits;
+  if (*tokenizer != nullptr) {
+    auto fingerprint = (*tokenizer)->Fingerprint();
+    if (!fingerprint.ok()) return fingerprint.status();
+    inputs.tokenizer = {{"sha256", (*tokenizer)->sha256()},
+                        {"size", (*tokenizer)->size()},
+                        {"fingerprint", *fingerprint}};
+    inputs.decoder = *std::move(tokenizer);
   }
   inputs.windows = PlanWindows(options.windows, static_cast<int64_t>(inputs.text.size()));
   inputs.prompts_sha256 = HashOfPrompts(inputs.prompts);
-  inputs.text_sha256 = Sha256(absl::StrJoin(inputs.text, ","));
+  inputs.text_sha256 = Sha256(CommaJoined(inputs.text));
   return inputs;
 }
 

@@ -3,12 +3,14 @@
 #define CROSSCHECK_QUALITY_INPUTS_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "nlohmann/json.hpp"
 #include "quality/prompts.h"
+#include "quality/tokenizer.h"
 #include "quality/tracks.h"
 
 namespace crosscheck::quality {
@@ -18,7 +20,7 @@ struct InputOptions {
   std::string text_file;     // "": no text, no perplexity
   int limit = 0;             // prompts; 0: all
   int text_tokens = 0;       // of the text; 0: all
-  int text_prompts = 0;      // further prompts that are pieces of the text
+  int prompts_wanted = 0;      // pieces of the text are added up to so many
   WindowPlan windows;
   int step_targets = 256;      // of the text, evaluated token by token
   bool truncate_left = false;  // cut prompts that do not fit the context instead of refusing them
@@ -27,11 +29,12 @@ struct InputOptions {
 
 struct Inputs {
   std::vector<Prompt> prompts;  // all with ids
+  int given = 0;                // of them, first; the others are pieces of the text, run greedily
   std::vector<int32_t> text;
   std::vector<Window> windows;              // of the text
   std::string prompts_sha256, text_sha256;  // of the ids, comma-separated
   nlohmann::json tokenizer;                 // sha256, size, fingerprint; null when there was none
-  std::vector<std::string> findings;        // e.g. a prompt whose text and ids differ
+  std::shared_ptr<Tokenizer> decoder;       // null when there was none
 };
 
 // Errors: no tokenizer where text has to become ids, ids outside the vocabulary, a prompt and its

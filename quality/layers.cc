@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "properties/judges/stage_errors.h"
 #include "properties/judges/stage_names.h"
+#include "quality/metrics/quantile.h"
 #include "reference/checkpoint.h"
 #include "reference/nudge.h"
 
@@ -62,16 +63,6 @@ double Mean(const std::vector<double>& values) {
   double sum = 0;
   for (const double value : values) sum += value;
   return values.empty() ? std::nan("") : sum / static_cast<double>(values.size());
-}
-
-// Linear at rank fraction * (n - 1).
-double Quantile(std::vector<double> values, double fraction) {
-  if (values.empty()) return std::nan("");
-  std::sort(values.begin(), values.end());
-  const double rank = fraction * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<size_t>(rank);
-  const size_t above = std::min(below + 1, values.size() - 1);
-  return values[below] + (rank - static_cast<double>(below)) * (values[above] - values[below]);
 }
 
 class Layers {
@@ -216,6 +207,7 @@ class Layers {
     row.cosine_least = Quantile(d.cosines, 0);
     row.cosine_q01 = Quantile(d.cosines, 0.01);
     row.relative_error_mean = Mean(d.relative);
+    row.relative_error_q99 = Quantile(d.relative, 0.99);
     row.relative_error_largest = Quantile(d.relative, 1);
     row.positions = static_cast<int>(d.cosines.size());
     row.zero_norms = d.zero_norms;

@@ -131,14 +131,16 @@ absl::Status Recorder::RecordItem(const Track& track, int index, std::vector<Ten
   return absl::OkStatus();
 }
 
-absl::Status Recorder::Greedy(const std::vector<Prompt>& prompts, int max_tokens) {
+absl::Status Recorder::Greedy(const std::vector<Prompt>& prompts, int max_tokens, int longer,
+                              int longer_max_tokens) {
   done_ = 0;
   total_ = static_cast<int64_t>(prompts.size());
   return ForEachItem(
       Shards("greedy", static_cast<int>(prompts.size()), 1),
       [&](int item, std::vector<Tensor>& tensors) {
         const Prompt& prompt = prompts[static_cast<size_t>(item)];
-        auto generated = side_.Generate(prompt.ids, prompt.text, max_tokens);
+        auto generated = side_.Generate(prompt.ids, prompt.text,
+                                        item < longer ? longer_max_tokens : max_tokens);
         if (!generated.ok()) return generated.status();
         tensors.push_back(Ids(TensorName("greedy", item, "prompt"), prompt.ids));
         tensors.push_back(Ids(TensorName("greedy", item, "ids"), generated->ids));

@@ -42,7 +42,9 @@ class Recorder {
   // Each writes the shards that the dump does not have yet. Unimplemented: the engine cannot answer
   // this track. Cancelled: interrupted; what was finished is kept.
   absl::Status Logits(const Track& track);
-  absl::Status Greedy(const std::vector<Prompt>& prompts, int max_tokens);
+  // The first `longer` prompts get another budget of tokens.
+  absl::Status Greedy(const std::vector<Prompt>& prompts, int max_tokens, int longer = 0,
+                      int longer_max_tokens = 0);
   // `seeds` continuations of each prompt.
   absl::Status Sampled(const std::vector<Prompt>& prompts, int seeds, int max_tokens,
                        double temperature);

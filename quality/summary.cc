@@ -97,7 +97,7 @@ class TrackSummary {
         inputs_(inputs),
         result_(result),
         items_(candidate.Items(track_)),
-        means_(7, PerItem(items_)) {}
+        means_(9, PerItem(items_)) {}
 
   absl::Status Run() {
     if (items_ == 0) return absl::OkStatus();
@@ -114,7 +114,7 @@ class TrackSummary {
   }
 
  private:
-  enum Mean { kKlMean, kReverse, kVariation, kSameTop, kOverlap, kChange, kDecided };
+  enum Mean { kKlMean, kReverse, kVariation, kSameTop, kTop5, kTop10, kTop100, kChange, kDecided };
 
   absl::Status AddItem(int item) {
     auto ours = ReadTable(reference_, track_, item, "stat", kStatColumns);
@@ -164,7 +164,9 @@ class TrackSummary {
     means_[kVariation].Add(item, metrics.at(t, kTotalVariation));
     const bool same = ours.at(t, kArgMax) == theirs.at(t, kArgMax);
     means_[kSameTop].Add(item, same ? 1 : 0);
-    means_[kOverlap].Add(item, metrics.at(t, kOverlap10));
+    means_[kTop5].Add(item, metrics.at(t, kOverlap5));
+    means_[kTop10].Add(item, metrics.at(t, kOverlap10));
+    means_[kTop100].Add(item, metrics.at(t, kOverlap100));
     AddDecided(item, ours.at(t, kMax) - ours.at(t, kSecond), same);
     const double p = ours.at(t, kTarget), q = theirs.at(t, kTarget);
     if (std::isnan(p)) return;
@@ -201,11 +203,13 @@ class TrackSummary {
     Set("kl_mean", means_[kKlMean].Result());
     Set("reverse_kl_mean", means_[kReverse].Result());
     Set("total_variation_mean", means_[kVariation].Result());
-    Set("same_top", means_[kSameTop].Result());
-    Set("top10_overlap", means_[kOverlap].Result());
-    Set("probability_change_mean", means_[kChange].Result());
+    Set("top1_agreement", means_[kSameTop].Result());
+    Set("top5_overlap", means_[kTop5].Result());
+    Set("top10_overlap", means_[kTop10].Result());
+    Set("top100_overlap", means_[kTop100].Result());
+    Set("delta_p_mean", means_[kChange].Result());
     if (track_ == "forced" && !inputs_.allowed->empty())
-      Set("same_top_decided", means_[kDecided].Result());
+      Set("top1_decided_agreement", means_[kDecided].Result());
     FinishQuantiles();
     if (track_ != "forced") FinishPerplexity();
   }
@@ -218,7 +222,7 @@ class TrackSummary {
     Set("kl_q999", Number(d.q999, count, items_));
     Set("kl_max", Number(d.max, count, items_));
     if (targets_ > 0) {
-      Set("probability_change_rms",
+      Set("delta_p_rms",
           Number(std::sqrt(squared_change_ / static_cast<double>(targets_)), targets_, items_));
     }
     if (track_ != "forced") return;
@@ -235,7 +239,7 @@ class TrackSummary {
     result_.metrics["perplexity_reference" + track] =
         Number(ratio.reference, ratio.targets, items_);
     result_.metrics["perplexity" + track] = Number(ratio.candidate, ratio.targets, items_);
-    result_.metrics["ln_perplexity_ratio" + track] = {
+    result_.metrics["perplexity_log_ratio" + track] = {
         .value = ratio.log_ratio.mean,
         .lower = interval.lower,
         .upper = interval.upper,

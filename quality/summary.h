@@ -3,6 +3,7 @@
 #define CROSSCHECK_QUALITY_SUMMARY_H_
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <string>
@@ -57,7 +58,7 @@ struct LayerStage {
   int layer = -1;
   std::string stage;
   double cosine_mean = 1, cosine_least = 1, cosine_q01 = 1;  // over positions
-  double relative_error_mean = 0, relative_error_largest = 0;
+  double relative_error_mean = 0, relative_error_q99 = 0, relative_error_largest = 0;
   // Against the reference on the same weights and inputs, as a share of what rounding may do; NaN:
   // not measured.
   double added_error_ratio = std::numeric_limits<double>::quiet_NaN();
@@ -95,13 +96,17 @@ struct ConfigurationResult {
   GateVerdict verdict() const;  // any failure or finding, then any undecided gate
 };
 
-// What a summary needs beside the two dumps. `allowed`: for each prompt the error of a logit that
-// two legal roundings may make (judging.md 4.1, epsilon); empty: none is known, nothing is waived.
+// What a summary needs beside the two dumps. `allowed`: for each prompt of the forced track the error
+// of a logit that two legal roundings may make (judging.md 4.1, epsilon); for further prompts the
+// largest of them. Empty: none is known, nothing is waived.
 struct SummaryInputs {
   const Inputs* inputs = nullptr;
   const std::vector<double>* allowed = nullptr;
   int greedy_tokens = 50;
   int eos = -1;  // the model's end-of-sequence id
+  // The reference's best logit less that of `token`, after the prompt and the first `position`
+  // tokens of its greedy continuation.
+  std::function<absl::StatusOr<double>(int item, int position, int token)> gap;
 };
 
 // Fills metrics, worst, divergences and findings of `result` from what the dumps hold.

@@ -43,9 +43,9 @@ TEST(CompareTest, TheReferenceAgainstItselfIsExact) {
   const ConfigurationResult& same = comparison->configurations[0];
   EXPECT_EQ(Value(same, "kl_mean"), 0);
   EXPECT_EQ(Value(same, "kl_max"), 0);
-  EXPECT_EQ(Value(same, "same_top"), 1);
+  EXPECT_EQ(Value(same, "top1_agreement"), 1);
   EXPECT_EQ(Value(same, "greedy_match_12"), 1);
-  EXPECT_EQ(Value(same, "probability_change_rms"), 0);
+  EXPECT_EQ(Value(same, "delta_p_rms"), 0);
   ASSERT_FALSE(same.layers.empty());
   for (const LayerStage& stage : same.layers) EXPECT_EQ(stage.relative_error_largest, 0);
   EXPECT_THAT(same.findings, testing::IsEmpty());
