@@ -7,14 +7,12 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <set>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "reference/json_input.h"
+#include "reference/checkpoint_tensors.h"
 #include "reference/safetensors.h"
 #include "reference/tokenizer_json.h"
 
@@ -22,10 +20,6 @@ namespace crosscheck {
 namespace {
 
 using nlohmann::json;
-
-constexpr char kConfigFile[] = "config.json";
-constexpr char kWeightsFile[] = "model.safetensors";
-constexpr char kIndexFile[] = "model.safetensors.index.json";
 
 // ---- experts of a mixture
 
@@ -153,100 +147,8 @@ absl::Status WriteShards(const Model& model, const std::string& folder,
 
 // ---- reading
 
-struct FileTensor {
-  Tensor tensor;
-  std::string path;  // of its file
-};
-using TensorMap = absl::flat_hash_map<std::string, FileTensor>;
-
-absl::Status AtFile(const std::string& path, const absl::Status& status) {
-  return {status.code(), absl::StrCat(path, ": ", std::string(status.message()))};
-}
-
-absl::StatusOr<json> ReadJsonFile(const std::string& path) {
-  absl::StatusOr<std::string> text = ReadFile(path);
-  if (!text.ok()) return text.status();
-  absl::StatusOr<json> parsed = ParseJson(*text);
-  if (parsed.ok()) return parsed;
-  return AtFile(path, absl::DataLossError(parsed.status().message()));
-}
-
-absl::Status ReadTensors(const std::string& path, TensorMap* tensors) {
-  absl::StatusOr<std::string> bytes = ReadFile(path);
-  if (!bytes.ok()) return bytes.status();
-  absl::StatusOr<std::vector<Tensor>> decoded = DecodeSafetensors(*bytes);
-  if (!decoded.ok()) return AtFile(path, decoded.status());
-  for (Tensor& tensor : *decoded) {
-    std::string name = tensor.name;
-    if (!tensors->try_emplace(name, FileTensor{std::move(tensor), path}).second) {
-      return absl::AlreadyExistsError(absl::StrCat(path, ": tensor ", name, " is in two files"));
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckShardName(const json& name) {
-  if (!name.is_string()) return absl::DataLossError("a file name");
-  const auto& text = name.get_ref<const std::string&>();
-  if (absl::StartsWith(text, "/") || absl::StrContains(text, "..")) {
-    return absl::DataLossError("a file name inside the folder");
-  }
-  if (absl::StrContains(text, '/')) return absl::InvalidArgumentError("a plain file name");
-  return absl::OkStatus();
-}
-
-// A reader that opens the files it needs never opens that of such a tensor.
-bool IsOfNoModel(absl::string_view tensor) {
-  return !absl::StartsWith(tensor, "model.") && !absl::StartsWith(tensor, "lm_head.");
-}
-
-// The files of an index, each once.
-absl::StatusOr<std::set<std::string>> ShardNames(const std::string& path) {
-  absl::StatusOr<json> index = ReadJsonFile(path);
-  if (!index.ok()) return index.status();
-  const json* map =
-      index->is_object() && index->contains("weight_map") ? &(*index)["weight_map"] : nullptr;
-  if (map == nullptr || !map->is_object()) {
-    return absl::DataLossError(absl::StrCat(path, ": expected an object \"weight_map\""));
-  }
-  std::set<std::string> names;
-  for (const auto& [tensor, file] : map->items()) {
-    const absl::Status status = CheckShardName(file);
-    if (!status.ok()) {
-      return AtFile(path,
-                    {IsOfNoModel(tensor) ? absl::StatusCode::kInvalidArgument : status.code(),
-                     absl::StrCat("weight_map of ", tensor, " holds ", file.dump().substr(0, 60),
-                                  "; expected ", std::string(status.message()))});
-    }
-    names.insert(file.get<std::string>());
-  }
-  return names;
-}
-
-absl::StatusOr<TensorMap> ReadAllTensors(const std::string& folder) {
-  TensorMap tensors;
-  const std::string single = absl::StrCat(folder, "/", kWeightsFile);
-  const std::string index = absl::StrCat(folder, "/", kIndexFile);
-  if (access(single.c_str(), F_OK) == 0) {
-    absl::Status status = ReadTensors(single, &tensors);
-    if (!status.ok()) return status;
-    return tensors;
-  }
-  if (access(index.c_str(), F_OK) != 0) {
-    return absl::NotFoundError(
-        absl::StrCat(folder, " holds neither ", kWeightsFile, " nor ", kIndexFile));
-  }
-  absl::StatusOr<std::set<std::string>> names = ShardNames(index);
-  if (!names.ok()) return names.status();
-  for (const std::string& name : *names) {
-    absl::Status status = ReadTensors(absl::StrCat(folder, "/", name), &tensors);
-    if (!status.ok()) return status;
-  }
-  return tensors;
-}
-
 // "model.language_model." (composite) or "model." (text-only class).
-absl::StatusOr<std::string> FindPrefix(const TensorMap& tensors) {
+absl::StatusOr<std::string> FindPrefix(const CheckpointTensors& tensors) {
   bool composite = false;
   bool flat = false;
   for (const auto& [name, unused] : tensors) {
@@ -260,12 +162,6 @@ absl::StatusOr<std::string> FindPrefix(const TensorMap& tensors) {
         "tensor names mix the prefixes model.language_model. and model.");
   }
   return std::string(flat ? "model." : "model.language_model.");
-}
-
-std::string ShapeText(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) absl::StrAppend(&text, i == 0 ? "" : ",", shape[i]);
-  return text + "]";
 }
 
 absl::StatusOr<std::vector<float>> WeightValues(const Tensor& tensor, const TensorInfo& info) {
@@ -301,8 +197,9 @@ DType CommonStorage(const std::vector<DType>& stored, const Model& model) {
 }
 
 // Fuses the experts of a file that holds them one by one.
-absl::StatusOr<std::vector<float>> MergeExperts(const TensorMap& tensors, const std::string& folder,
-                                                const std::string& name, const TensorInfo& info,
+absl::StatusOr<std::vector<float>> MergeExperts(const CheckpointTensors& tensors,
+                                                const std::string& folder, const std::string& name,
+                                                const TensorInfo& info,
                                                 std::vector<DType>* stored) {
   std::vector<float> merged;
   DType dtype = DType::kF32;
@@ -337,7 +234,9 @@ absl::Status Missing(const std::string& folder, const std::string& name, TensorR
                                           head ? " and tie_word_embeddings is false" : ""));
 }
 
-absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, const TensorMap& tensors,
+}  // namespace
+
+absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, const CheckpointTensors& tensors,
                                     const std::string& folder) {
   absl::StatusOr<std::string> prefix = FindPrefix(tensors);
   if (!prefix.ok()) return AtFile(folder, prefix.status());
@@ -363,8 +262,6 @@ absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, const TensorMap& tens
   model.storage = CommonStorage(stored, model);
   return model;
 }
-
-}  // namespace
 
 absl::Status WriteCheckpoint(const Model& model, const std::string& folder,
                              const CheckpointOptions& options) {
@@ -392,8 +289,13 @@ absl::StatusOr<ModelSpec> ReadConfig(const std::string& folder) {
 absl::StatusOr<Model> ReadCheckpoint(const std::string& folder) {
   absl::StatusOr<ModelSpec> spec = ReadConfig(folder);
   if (!spec.ok()) return spec.status();
-  absl::StatusOr<TensorMap> tensors = ReadAllTensors(folder);
+  const absl::StatusOr<CheckpointTensors> tensors = ReadCheckpointTensors(folder);
   if (!tensors.ok()) return tensors.status();
+  for (const auto& [name, file] : *tensors) {
+    if (file.tensor.dtype != DType::kF8E4M3) continue;
+    return absl::UnimplementedError(
+        absl::StrCat(file.path, ": tensor ", name, " has dtype F8_E4M3: a quantised checkpoint"));
+  }
   return AssembleModel(*spec, *tensors, folder);
 }
 

@@ -61,8 +61,9 @@ absl::StatusOr<DType> ParseDType(const std::string& name, const json& entry) {
   if (found == std::end(kDTypeNames)) {
     return absl::UnimplementedError(
         Malformed(name,
-                  absl::StrCat("dtype ", dtype->dump(),
-                               " is not supported; expected F64, F32, F16, BF16, I64, I32 or U8"))
+                  absl::StrCat(
+                      "dtype ", dtype->dump(),
+                      " is not supported; expected F64, F32, F16, BF16, I64, I32, U8 or F8_E4M3"))
             .message());
   }
   return static_cast<DType>(found - std::begin(kDTypeNames));

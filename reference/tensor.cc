@@ -47,6 +47,7 @@ int64_t SizeOf(DType dtype) {
     case DType::kBF16:
       return 2;
     case DType::kU8:
+    case DType::kF8E4M3:
       return 1;
   }
   return 0;
@@ -71,7 +72,7 @@ absl::StatusOr<std::vector<double>> Tensor::ToDoubles() const {
     default:
       return absl::InvalidArgumentError(absl::StrCat(
           "tensor ", name, " has dtype ", std::string(kDTypeNames[static_cast<size_t>(dtype)]),
-          "; expected a floating dtype (F64, F32, F16, BF16)"));
+          "; expected F64, F32, F16 or BF16"));
   }
 }
 

@@ -12,8 +12,9 @@
 
 namespace crosscheck {
 
-enum class DType { kF64, kF32, kF16, kBF16, kI64, kI32, kU8 };
-inline constexpr std::string_view kDTypeNames[] = {"F64", "F32", "F16", "BF16", "I64", "I32", "U8"};
+enum class DType { kF64, kF32, kF16, kBF16, kI64, kI32, kU8, kF8E4M3 };
+inline constexpr std::string_view kDTypeNames[] = {"F64", "F32", "F16", "BF16",
+                                                   "I64", "I32", "U8",  "F8_E4M3"};
 int64_t SizeOf(DType dtype);
 
 struct Tensor {
@@ -29,7 +30,7 @@ struct Tensor {
   absl::Span<const T> As() const {
     return absl::MakeConstSpan(reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T));
   }
-  // Any floating dtype, exactly. Integers are errors.
+  // F64, F32, F16 and BF16, exactly. Others are errors: an F8_E4M3 means nothing without its scale.
   absl::StatusOr<std::vector<double>> ToDoubles() const;
 };
 
