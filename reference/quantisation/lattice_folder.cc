@@ -86,8 +86,9 @@ absl::Status CheckSize(std::string_view payload, uint64_t expected) {
                                           payload.size() < expected ? " (truncated?)" : ""));
 }
 
-// Whether the bias is that of symmetric codes. The encoder rounds -8 s and s to halves by themselves,
-// which differs where s is a subnormal half: by half a spacing of s, times eight, and of the bias.
+// Whether the bias is that of symmetric codes. The encoder rounds -8 s and s to halves by
+// themselves, which differs where s is a subnormal half: by half a spacing of s, times eight, and
+// of the bias.
 bool IsSymmetric(float scale, float bias) {
   if (std::abs(scale) >= 0x1p-14F) return bias == -8 * scale;
   return std::abs(bias + 8 * scale) <= 6 * 0x1p-24F;
@@ -161,8 +162,8 @@ absl::StatusOr<LatticeIndexEntry> ParseEntry(const json& value) {
   for (const json& extent : *shape) {
     const bool fits = extent.is_number_unsigned() && extent.get<uint64_t>() <= uint64_t{1} << 62;
     if (!fits) {
-      return absl::DataLossError(absl::StrCat("the shape of tensor ", entry.name, " holds ",
-                                              extent.dump().substr(0, 40)));
+      return absl::DataLossError(
+          absl::StrCat("the shape of tensor ", entry.name, " holds ", extent.dump().substr(0, 40)));
     }
     entry.shape.push_back(extent.get<int64_t>());
   }

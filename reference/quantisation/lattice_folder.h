@@ -1,10 +1,11 @@
 // Folders of lattice's Q4 converters: one file for each tensor and `quantize_index.json`.
 //
-// `NAME.q4`: "KHQ4", u32 version 2, u32 ndim, u64 extents, u64 number of weights, blocks of 20 bytes
-// (lattice_q4.h). `NAME.f16`: "KHF1", u32 version 1, the same header, halves. All little-endian. NAME
-// is the tensor's name with everything but letters, digits and `-` replaced by `_`. The index is a
-// list of {name, file, quantized, shape, numel}, or for QuaRot {"quarot_seed": u64, "tensors": [...]}.
-// Norms, convolution, A_log and dt_bias are halves too: what such a folder means are these values.
+// `NAME.q4`: "KHQ4", u32 version 2, u32 ndim, u64 extents, u64 number of weights, blocks of 20
+// bytes (lattice_q4.h). `NAME.f16`: "KHF1", u32 version 1, the same header, halves. All
+// little-endian. NAME is the tensor's name with everything but letters, digits and `-` replaced by
+// `_`. The index is a list of {name, file, quantized, shape, numel}, or for QuaRot {"quarot_seed":
+// u64, "tensors": [...]}. Norms, convolution, A_log and dt_bias are halves too: what such a folder
+// means are these values.
 #ifndef CROSSCHECK_REFERENCE_QUANTISATION_LATTICE_FOLDER_H_
 #define CROSSCHECK_REFERENCE_QUANTISATION_LATTICE_FOLDER_H_
 
@@ -39,9 +40,9 @@ struct LatticeTensor {
   int64_t asymmetric_blocks = 0;  // with a bias other than -8 scale
 };
 
-// Reads either kind by its magic. Errors name what is wrong: another version, a header that does not
-// fit the file, a block whose scale is 0 or not finite, a bias that is not finite. Scales may be
-// negative.
+// Reads either kind by its magic. Errors name what is wrong: another version, a header that does
+// not fit the file, a block whose scale is 0 or not finite, a bias that is not finite. Scales may
+// be negative.
 absl::StatusOr<LatticeTensor> DecodeLatticeFile(std::string_view bytes);
 
 struct LatticeIndexEntry {

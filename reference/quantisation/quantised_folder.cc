@@ -58,8 +58,7 @@ void Describe(const ModelSpec& spec, const CheckpointTensors& tensors,
     use.format = format;
     use.count += 1;
     use.weights += file.tensor.ElementCount();
-    use.bytes +=
-        encoded ? found->second.bytes : static_cast<int64_t>(file.tensor.bytes.size());
+    use.bytes += encoded ? found->second.bytes : static_cast<int64_t>(file.tensor.bytes.size());
   }
   for (const auto& [key, use] : uses) {
     description.uses.push_back(use);
@@ -145,9 +144,9 @@ absl::Status ReadLatticeTensor(const std::string& folder, const LatticeIndexEntr
   absl::StatusOr<LatticeTensor> read = DecodeLatticeFile(*bytes);
   if (!read.ok()) return AtFile(path, read.status());
   if (read->tensor.shape != entry.shape) {
-    return AtFile(path, absl::DataLossError(absl::StrCat(
-                            "shape ", ShapeText(read->tensor.shape), "; the index says ",
-                            ShapeText(entry.shape))));
+    return AtFile(path,
+                  absl::DataLossError(absl::StrCat("shape ", ShapeText(read->tensor.shape),
+                                                   "; the index says ", ShapeText(entry.shape))));
   }
   const bool symmetric = read->asymmetric_blocks == 0;
   if (read->quantised) {
@@ -174,8 +173,7 @@ absl::Status ResolveSeed(const LatticeIndex& index, const json& config,
     if (!description.quarot_seed.has_value()) description.quarot_seed = seed;
     if (*description.quarot_seed != seed) {
       description.findings.push_back(absl::StrCat("config.json says quarot_rotation_seed ", seed,
-                                                  ", the index quarot_seed ",
-                                                  *index.quarot_seed));
+                                                  ", the index quarot_seed ", *index.quarot_seed));
     }
   }
   if (index.is_object && !description.quarot_seed.has_value()) {
@@ -226,6 +224,7 @@ double FolderDescription::BitsPerWeight() const {
 
 std::string FolderDescription::Text() const {
   std::vector<std::string> parts;
+  parts.reserve(uses.size() + 1);
   for (const FormatUse& use : uses) parts.push_back(use.tensors + " " + use.format);
   if (quarot_seed.has_value()) {
     parts.push_back(absl::StrCat("rotated with seed ", *quarot_seed));

@@ -2,9 +2,10 @@
 //
 // Known by what is in the folder:
 //   quantize_index.json                       lattice Q4 and QuaRot (lattice_folder.h)
-//   X F8_E4M3, X_scale_inv or X_scale         FP8; the shape of the scales says which weights share one:
-//                                             a tensor, a row, or a block (128 x 128, or config.json's
-//                                             weight_block_size)
+//   X F8_E4M3, X_scale_inv or X_scale         FP8; the shape of the scales says which weights share
+//   one:
+//                                             a tensor, a row, or a block (128 x 128, or
+//                                             config.json's weight_block_size)
 //   X_blocks, X_scales U8                     MXFP4 (also X_packed U8 and X_scale U8)
 //   X or X_packed U8, X_scale F8_E4M3 and     NVFP4: X_scale_2 multiplies, X_global_scale is its
 //   X_scale_2 or X_global_scale               reciprocal
@@ -13,7 +14,8 @@
 //
 // Example:
 //   auto candidate = ReadQuantisedFolder(folder);
-//   // candidate->model: what references and lattice f32 compute; candidate->description: what it is
+//   // candidate->model: what references and lattice f32 compute; candidate->description: what it
+//   is
 #ifndef CROSSCHECK_REFERENCE_QUANTISATION_QUANTISED_FOLDER_H_
 #define CROSSCHECK_REFERENCE_QUANTISATION_QUANTISED_FOLDER_H_
 
@@ -34,7 +36,7 @@ struct FormatUse {
   std::string format;   // a name of TensorFormats() where there is one
   int64_t count = 0;    // tensors
   int64_t weights = 0;
-  int64_t bytes = 0;    // scales included
+  int64_t bytes = 0;  // scales included
 
   bool operator==(const FormatUse&) const = default;
 };

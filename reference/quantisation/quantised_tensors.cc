@@ -34,11 +34,11 @@ absl::StatusOr<Extents> ExtentsOf(const FileTensor& file) {
 }
 
 absl::Status Misfit(const FileTensor& file, std::string_view what) {
-  return AtFile(file.path, absl::DataLossError(absl::StrCat(
-                               "tensor ", file.tensor.name, " has dtype ",
-                               std::string(kDTypeNames[static_cast<size_t>(file.tensor.dtype)]),
-                               " and shape ", ShapeText(file.tensor.shape), "; expected ",
-                               std::string(what))));
+  return AtFile(file.path,
+                absl::DataLossError(absl::StrCat(
+                    "tensor ", file.tensor.name, " has dtype ",
+                    std::string(kDTypeNames[static_cast<size_t>(file.tensor.dtype)]), " and shape ",
+                    ShapeText(file.tensor.shape), "; expected ", std::string(what))));
 }
 
 // Scales of a floating dtype, finite.
@@ -85,9 +85,9 @@ class Decoder {
     const FileTensor* scales = Find(tensors_, name + "_scale_inv");
     if (scales == nullptr) scales = Find(tensors_, name + "_scale");
     if (scales == nullptr) {
-      return AtFile(codes.path, absl::NotFoundError(absl::StrCat(
-                                    "tensor ", name, " has dtype F8_E4M3 and neither ", name,
-                                    "_scale_inv nor ", name, "_scale")));
+      return AtFile(codes.path, absl::NotFoundError(
+                                    absl::StrCat("tensor ", name, " has dtype F8_E4M3 and neither ",
+                                                 name, "_scale_inv nor ", name, "_scale")));
     }
     const auto extents = ExtentsOf(codes);
     if (!extents.ok()) return extents.status();
@@ -100,10 +100,10 @@ class Decoder {
     const size_t size = codes.tensor.bytes.size() / matrices;
     const size_t step = values->size() / matrices;
     for (size_t m = 0; m < matrices; ++m) {
-      const auto matrix = DecodeFp8(
-          std::string_view(codes.tensor.bytes).substr(m * size, size),
-          absl::MakeConstSpan(*values).subspan(step * m, step),
-          static_cast<size_t>(extents->rows), static_cast<size_t>(extents->columns), scope->first);
+      const auto matrix = DecodeFp8(std::string_view(codes.tensor.bytes).substr(m * size, size),
+                                    absl::MakeConstSpan(*values).subspan(step * m, step),
+                                    static_cast<size_t>(extents->rows),
+                                    static_cast<size_t>(extents->columns), scope->first);
       if (!matrix.ok()) return AtFile(codes.path, matrix.status());
       decoded.insert(decoded.end(), matrix->begin(), matrix->end());
     }
@@ -141,13 +141,12 @@ class Decoder {
     std::vector<int64_t> shape = scales->tensor.shape;
     shape.push_back(kMxfp4BlockBytes);
     if (scales->tensor.shape.empty() || codes.tensor.shape != shape) {
-      return Misfit(codes, absl::StrCat("16 bytes for each of the scales ",
-                                        ShapeText(scales->tensor.shape)));
+      return Misfit(
+          codes, absl::StrCat("16 bytes for each of the scales ", ShapeText(scales->tensor.shape)));
     }
     const bool expert = absl::EndsWith(stem, ".gate_up_proj") ||
                         (absl::EndsWith(stem, ".down_proj") && shape.size() == 4);
-    const std::string weight =
-        expert || absl::EndsWith(stem, ".weight") ? stem : stem + ".weight";
+    const std::string weight = expert || absl::EndsWith(stem, ".weight") ? stem : stem + ".weight";
     shape.pop_back();
     shape.back() *= kMxfp4BlockValues;
     return DecodeMxfp4Tensor(name, weight, *scales, std::move(shape));
@@ -171,8 +170,8 @@ class Decoder {
   absl::Status DecodeMxfp4Tensor(const std::string& name, const std::string& weight,
                                  const FileTensor& scales, std::vector<int64_t> shape) {
     if (const size_t at = scales.tensor.bytes.find('\xff'); at != std::string::npos) {
-      return AtFile(scales.path, absl::DataLossError(absl::StrCat(
-                                     "tensor ", scales.tensor.name, ": scale ", at, " is NaN")));
+      return AtFile(scales.path, absl::DataLossError(absl::StrCat("tensor ", scales.tensor.name,
+                                                                  ": scale ", at, " is NaN")));
     }
     const auto decoded = DecodeMxfp4(tensors_.at(name).tensor.bytes, scales.tensor.bytes);
     if (!decoded.ok()) return AtFile(scales.path, decoded.status());
@@ -193,9 +192,9 @@ class Decoder {
     const bool reciprocal = global == nullptr;
     if (reciprocal) global = Find(tensors_, weight + "_global_scale");
     if (global == nullptr) {
-      return AtFile(codes.path, absl::NotFoundError(absl::StrCat(
-                                    "tensor ", name, " has neither ", weight, "_scale_2 nor ",
-                                    weight, "_global_scale")));
+      return AtFile(codes.path,
+                    absl::NotFoundError(absl::StrCat("tensor ", name, " has neither ", weight,
+                                                     "_scale_2 nor ", weight, "_global_scale")));
     }
     const auto factor = Scales(*global);
     if (!factor.ok()) return factor.status();
@@ -209,8 +208,8 @@ class Decoder {
                                       [](float value) { return std::isnan(value); });
         nan != decoded->end()) {
       const auto at = static_cast<size_t>(nan - decoded->begin()) / kNvfp4BlockValues;
-      return AtFile(scales.path, absl::DataLossError(absl::StrCat(
-                                     "tensor ", scales.tensor.name, ": scale ", at, " is NaN")));
+      return AtFile(scales.path, absl::DataLossError(absl::StrCat("tensor ", scales.tensor.name,
+                                                                  ": scale ", at, " is NaN")));
     }
     std::vector<int64_t> shape = codes.tensor.shape;
     shape.back() *= 2;

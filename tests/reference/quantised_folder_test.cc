@@ -1,5 +1,7 @@
 // Checkpoint folders that are quantised already: Hugging Face FP8, MXFP4 and NVFP4, lattice Q4 and
 // QuaRot, what they mean, and what is wrong with hostile ones.
+#include "reference/quantisation/quantised_folder.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -17,7 +19,6 @@
 #include "reference/quantisation/lattice_folder.h"
 #include "reference/quantisation/mxfp4.h"
 #include "reference/quantisation/nvfp4.h"
-#include "reference/quantisation/quantised_folder.h"
 #include "reference/quantisation/quarot.h"
 
 namespace crosscheck {
@@ -121,8 +122,7 @@ Parts Fp8Parts(const std::string& name, const TensorInfo& info, const std::vecto
           MakeTensor(name + suffix, std::move(scale_shape), absl::MakeConstSpan(matrix->scales))};
 }
 
-Parts Fp8Blocks(const std::string& name, const TensorInfo& info,
-                const std::vector<float>& values) {
+Parts Fp8Blocks(const std::string& name, const TensorInfo& info, const std::vector<float>& values) {
   return Fp8Parts(name, info, values, {128, 128},
                   {(info.shape[0] + 127) / 128, (info.shape[1] + 127) / 128}, "_scale_inv");
 }
@@ -174,8 +174,7 @@ TEST(QuantisedFolderTest, Mxfp4BlocksAndPackedWeights) {
   const auto blocks = [](const std::string& name, const TensorInfo& info,
                          const std::vector<float>& values) -> Parts {
     const int64_t groups = info.shape[1] / 32;
-    const auto tensor =
-        EncodeMxfp4(values, static_cast<size_t>(info.shape[1]), Mxfp4Scale::kFloor);
+    const auto tensor = EncodeMxfp4(values, static_cast<size_t>(info.shape[1]), Mxfp4Scale::kFloor);
     const std::string stem = name.substr(0, name.rfind('.'));
     return {Bytes(stem + "_blocks", DType::kU8, {info.shape[0], groups, 16}, tensor->blocks),
             Bytes(stem + "_scales", DType::kU8, {info.shape[0], groups}, tensor->scales)};
@@ -183,11 +182,10 @@ TEST(QuantisedFolderTest, Mxfp4BlocksAndPackedWeights) {
   ExpectValues(WriteQuantised(model, blocks), Decoded(model, "mxfp4"), "mxfp4");
   const auto packed = [](const std::string& name, const TensorInfo& info,
                          const std::vector<float>& values) -> Parts {
-    const auto tensor =
-        EncodeMxfp4(values, static_cast<size_t>(info.shape[1]), Mxfp4Scale::kFloor);
-    return {Bytes(name + "_packed", DType::kU8, {info.shape[0], info.shape[1] / 2}, tensor->blocks),
-            Bytes(name + "_scale", DType::kU8, {info.shape[0], info.shape[1] / 32},
-                  tensor->scales)};
+    const auto tensor = EncodeMxfp4(values, static_cast<size_t>(info.shape[1]), Mxfp4Scale::kFloor);
+    return {
+        Bytes(name + "_packed", DType::kU8, {info.shape[0], info.shape[1] / 2}, tensor->blocks),
+        Bytes(name + "_scale", DType::kU8, {info.shape[0], info.shape[1] / 32}, tensor->scales)};
   };
   ExpectValues(WriteQuantised(model, packed), Decoded(model, "mxfp4"), "mxfp4");
 }
@@ -196,10 +194,10 @@ Parts Nvfp4Parts(const std::string& name, const TensorInfo& info, const std::vec
                  const char* codes, const char* global, bool reciprocal) {
   const auto tensor = EncodeNvfp4(values, static_cast<size_t>(info.shape[1]));
   const float factor = reciprocal ? 1 / tensor->global : tensor->global;
-  return {Bytes(name + codes, DType::kU8, {info.shape[0], info.shape[1] / 2}, tensor->codes),
-          Bytes(name + "_scale", DType::kF8E4M3, {info.shape[0], info.shape[1] / 16},
-                tensor->scales),
-          MakeTensor(name + global, {1}, absl::MakeConstSpan(&factor, 1))};
+  return {
+      Bytes(name + codes, DType::kU8, {info.shape[0], info.shape[1] / 2}, tensor->codes),
+      Bytes(name + "_scale", DType::kF8E4M3, {info.shape[0], info.shape[1] / 16}, tensor->scales),
+      MakeTensor(name + global, {1}, absl::MakeConstSpan(&factor, 1))};
 }
 
 TEST(QuantisedFolderTest, Nvfp4WithTheTensorScaleThatMultiplies) {
@@ -234,8 +232,7 @@ TEST(QuantisedFolderTest, ExpertsOfAMixture) {
                         const std::vector<float>& values) -> Parts {
     if (info.shape.size() == 2) return Fp8Blocks(name, info, values);
     std::vector<int64_t> shape = {info.shape[0], info.shape[1], info.shape[2] / 32, 16};
-    const auto tensor =
-        EncodeMxfp4(values, static_cast<size_t>(info.shape[2]), Mxfp4Scale::kFloor);
+    const auto tensor = EncodeMxfp4(values, static_cast<size_t>(info.shape[2]), Mxfp4Scale::kFloor);
     Tensor blocks = Bytes(name + "_blocks", DType::kU8, shape, tensor->blocks);
     shape.pop_back();
     return {std::move(blocks), Bytes(name + "_scales", DType::kU8, shape, tensor->scales)};
@@ -312,12 +309,12 @@ TEST(HostileFolderTest, ScalesThatDoNotFit) {
       Fp8Error(scales([](Tensor& t) { t.bytes.replace(4, 4, std::string("\0\0\xc0\x7f", 4)); }),
                absl::StatusCode::kDataLoss),
       HasSubstr("scale 1 is nan"));
-  EXPECT_THAT(Fp8Error(scales([](Tensor& t) { t.name = "elsewhere"; }),
-                       absl::StatusCode::kNotFound),
-              HasSubstr("neither"));
-  EXPECT_THAT(Fp8Error(scales([](Tensor& t) { t.dtype = DType::kI32; }),
-                       absl::StatusCode::kDataLoss),
-              HasSubstr("floating dtype"));
+  EXPECT_THAT(
+      Fp8Error(scales([](Tensor& t) { t.name = "elsewhere"; }), absl::StatusCode::kNotFound),
+      HasSubstr("neither"));
+  EXPECT_THAT(
+      Fp8Error(scales([](Tensor& t) { t.dtype = DType::kI32; }), absl::StatusCode::kDataLoss),
+      HasSubstr("floating dtype"));
   EXPECT_THAT(Fp8Error(
                   [](Tensor& t) {
                     if (t.dtype == DType::kF8E4M3) t.bytes[9] = '\x7f';
@@ -334,8 +331,8 @@ TEST(HostileFolderTest, ScalesThatDoNotFit) {
 
 TEST(HostileFolderTest, BlockSizeOfTheConfiguration) {
   for (const json& size : {json{0, 128}, json{128}, json("128"), json{-1, 1}}) {
-    const auto read = ReadQuantisedFolder(
-        WriteQuantised(SmallModel(), Fp8Blocks, {{"weight_block_size", size}}));
+    const auto read =
+        ReadQuantisedFolder(WriteQuantised(SmallModel(), Fp8Blocks, {{"weight_block_size", size}}));
     EXPECT_EQ(read.status().code(), absl::StatusCode::kDataLoss) << size;
   }
 }
@@ -452,8 +449,7 @@ TEST(LatticeFolderTest, TinySymmetricBlocksAreSymmetric) {
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->blocks, 100);
   EXPECT_EQ(read->asymmetric_blocks, 0);
-  const auto asymmetric =
-      DecodeLatticeFile(*EncodeQ4File(values, {100, 32}, Q4Mode::kAsymmetric));
+  const auto asymmetric = DecodeLatticeFile(*EncodeQ4File(values, {100, 32}, Q4Mode::kAsymmetric));
   EXPECT_GT(asymmetric->asymmetric_blocks, 90);
 }
 
@@ -511,14 +507,11 @@ TEST(HostileFolderTest, IndexOfALatticeFolder) {
   EXPECT_THAT(IndexError([](json& index) { index[1] = index[0]; }), HasSubstr("occurs twice"));
   EXPECT_THAT(IndexError([](json& index) { index.erase(3); }), HasSubstr("is missing"));
   EXPECT_THAT(IndexError([](json& index) { index = 7; }), HasSubstr("expected a list"));
-  EXPECT_THAT(IndexError([](json& index) {
-                index = {{"tensors", index}, {"quarot_seed", -1}};
-              }),
+  EXPECT_THAT(IndexError([](json& index) { index = {{"tensors", index}, {"quarot_seed", -1}}; }),
               HasSubstr("quarot_seed is -1"));
   EXPECT_THAT(IndexError([](json& index) {
-                index = {{"tensors", index},
-                         {"quarot_seed", 1},
-                         {"artifact_version", "v1-online-r3r4"}};
+                index = {
+                    {"tensors", index}, {"quarot_seed", 1}, {"artifact_version", "v1-online-r3r4"}};
               }),
               HasSubstr("rotations at run time"));
 }
