@@ -30,7 +30,8 @@ absl::StatusOr<std::string> Shown(Tokenizer& tokenizer, absl::Span<const int32_t
 
 absl::Status Disagreement(Tokenizer& tokenizer, const Prompt& prompt,
                           const std::vector<int32_t>& made) {
-  const auto differs = std::mismatch(made.begin(), made.end(), prompt.ids.begin(), prompt.ids.end());
+  const auto differs =
+      std::mismatch(made.begin(), made.end(), prompt.ids.begin(), prompt.ids.end());
   const auto at = static_cast<size_t>(differs.first - made.begin());
   const auto of_text = Shown(tokenizer, made, at);
   const auto given = Shown(tokenizer, prompt.ids, at);
@@ -103,11 +104,10 @@ absl::Status FitPrompts(int context, int vocab, bool truncate_left, std::vector<
   }
   if (wrong.empty()) return absl::OkStatus();
   const size_t shown = std::min(wrong.size(), kShownPrompts);
-  return absl::OutOfRangeError(
-      absl::StrCat(wrong.size(), " of ", prompts->size(), " prompts do not fit the model: ",
-                   absl::StrJoin(wrong.begin(), wrong.begin() + static_cast<int64_t>(shown), "; "),
-                   shown < wrong.size() ? "; …" : "",
-                   ". --truncate-left drops the front of long ones"));
+  return absl::OutOfRangeError(absl::StrCat(
+      wrong.size(), " of ", prompts->size(), " prompts do not fit the model: ",
+      absl::StrJoin(wrong.begin(), wrong.begin() + static_cast<int64_t>(shown), "; "),
+      shown < wrong.size() ? "; …" : "", ". --truncate-left drops the front of long ones"));
 }
 
 }  // namespace crosscheck::quality

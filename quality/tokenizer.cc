@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "engines/host_client.h"
 #include "quality/sha256.h"
+#include "quality/utf8.h"
 #include "reference/json_input.h"
 #include "reference/safetensors.h"
 
@@ -52,8 +53,8 @@ absl::StatusOr<Message> Ask(Engine& oracle, Json head) {
   const auto code = reply.failure->kind == FailureKind::kRefused
                         ? absl::StatusCode::kInvalidArgument
                         : absl::StatusCode::kInternal;
-  return absl::Status(code, absl::StrCat("tokenizer: ", reply.failure->message, " ",
-                                         reply.failure->stderr_tail));
+  return absl::Status(
+      code, absl::StrCat("tokenizer: ", reply.failure->message, " ", reply.failure->stderr_tail));
 }
 
 absl::Status Unexpected(const char* field) {
@@ -75,7 +76,8 @@ size_t BatchEnd(const Items& items, size_t first, size_t most) {
 std::string TokenText(const Json& config, const char* key) {
   const auto found = config.find(key);
   if (found == config.end()) return "";
-  const Json& text = found->is_object() && found->contains("content") ? found->at("content") : *found;
+  const Json& text =
+      found->is_object() && found->contains("content") ? found->at("content") : *found;
   return text.is_string() ? text.get<std::string>() : "";
 }
 
@@ -85,14 +87,16 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::Load(const std::string& fo
   std::error_code error;
   if (!std::filesystem::exists(std::filesystem::path(folder) / "tokenizer.json", error)) {
     return absl::NotFoundError(absl::StrCat(
-        folder, " has no tokenizer.json: copy it from the model's repository, or give every prompt "
-                "as \"ids\" (docs/prompts.md)"));
+        folder,
+        " has no tokenizer.json: copy it from the model's repository, or give every prompt "
+        "as \"ids\" (docs/prompts.md)"));
   }
   const std::string program = FindOracle();
   if (program.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "text needs the program ", kProgram, ", which was not built: install cargo 1.93 or newer "
-        "(rustup.rs), configure again and build, or give every prompt as \"ids\""));
+    return absl::FailedPreconditionError(
+        absl::StrCat("text needs the program ", kProgram,
+                     ", which was not built: install cargo 1.93 or newer "
+                     "(rustup.rs), configure again and build, or give every prompt as \"ids\""));
   }
   auto oracle = HostClient::Start({.engine = "cmd:'" + program + "'", .deadline_seconds = 120});
   if (!oracle.ok()) return oracle.status();
@@ -141,12 +145,16 @@ absl::Status Tokenizer::ReadSpecialTokens(const std::string& folder) {
 
 absl::StatusOr<std::vector<std::vector<int32_t>>> Tokenizer::EncodeAll(
     absl::Span<const std::string> texts, EncodeOptions options) {
+  for (size_t i = 0; i < texts.size(); ++i) {
+    absl::Status status = CheckUtf8(texts[i], absl::StrCat("text ", i, " of ", texts.size()));
+    if (!status.ok()) return status;
+  }
   std::vector<std::vector<int32_t>> all;
   for (size_t first = 0; first < texts.size();) {
     if (texts[first].size() > kMostBytes) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("a text of ", texts[first].size(), " bytes: at most ", kMostBytes,
-                       " are tokenised at once; give a shorter one"));
+      return absl::InvalidArgumentError(absl::StrCat("a text of ", texts[first].size(),
+                                                     " bytes: at most ", kMostBytes,
+                                                     " are tokenised at once; give a shorter one"));
     }
     const size_t last = BatchEnd(texts, first, kBatchBytes);
     const auto answer = Ask(

@@ -35,7 +35,7 @@ class Tokenizer {
   // InvalidArgument: the crate refuses the file. The messages say what to do.
   static absl::StatusOr<std::unique_ptr<Tokenizer>> Load(const std::string& folder);
 
-  // InvalidArgument: a text longer than 4 MiB.
+  // InvalidArgument: a text is longer than 4 MiB or not UTF-8.
   absl::StatusOr<std::vector<std::vector<int32_t>>> EncodeAll(absl::Span<const std::string> texts,
                                                               EncodeOptions options);
   absl::StatusOr<std::vector<int32_t>> Encode(const std::string& text, EncodeOptions options);
@@ -45,8 +45,8 @@ class Tokenizer {
       absl::Span<const std::vector<int32_t>> sequences);
   absl::StatusOr<std::string> Decode(const std::vector<int32_t>& ids);
 
-  int size() const { return size_; }                         // largest id + 1
-  const std::string& sha256() const { return sha256_; }      // of tokenizer.json
+  int size() const { return size_; }                                          // largest id + 1
+  const std::string& sha256() const { return sha256_; }                       // of tokenizer.json
   const std::map<std::string, int32_t>& special() const { return special_; }  // text to id
   // tokenizer_config.json's bos_token and eos_token, where it names them.
   std::optional<int32_t> bos() const { return bos_; }

@@ -77,7 +77,8 @@ TEST_F(TokenizerTest, TheRecordedStreamOfTheHeldOutTextIsReproduced) {
   const auto ids = tokenizer_->Encode(text, kCorpusText);
   ASSERT_TRUE(ids.ok()) << ids.status();
   EXPECT_EQ(ids->size(), 20341u);
-  EXPECT_EQ(Sha256(CommaJoined(*ids)), (*expected)["heldout"]["sha256_of_comma_separated_ids"].get<std::string>());
+  EXPECT_EQ(Sha256(CommaJoined(*ids)),
+            (*expected)["heldout"]["sha256_of_comma_separated_ids"].get<std::string>());
   const auto decoded = tokenizer_->Decode(*ids);
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   EXPECT_EQ(*decoded, text);
