@@ -32,6 +32,7 @@ int Main(int argc, char** argv) {
   AddShow(app, exit_code);
   AddExport(app, exit_code);
   AddGolden(app, exit_code);
+  AddCompare(app, exit_code);
   AddCalibrate(app, exit_code);
   AddList(app, exit_code);
   AddDoctor(app, exit_code);

@@ -25,6 +25,7 @@ void AddMinimise(CLI::App& app, int& exit_code);
 void AddShow(CLI::App& app, int& exit_code);
 void AddExport(CLI::App& app, int& exit_code);
 void AddGolden(CLI::App& app, int& exit_code);
+void AddCompare(CLI::App& app, int& exit_code);
 void AddCalibrate(CLI::App& app, int& exit_code);
 void AddList(CLI::App& app, int& exit_code);
 void AddDoctor(CLI::App& app, int& exit_code);

@@ -93,6 +93,8 @@ class Runner {
 
   RecordOptions Recording(const std::string& side, LogitMode mode) const {
     return {.mode = mode,
+            .top_k = options_.top_k,
+            .tail_samples = options_.tail_samples,
             .seed = options_.seed,
             .interrupted = options_.interrupted,
             .progress = [this, side](std::string_view track, int64_t done, int64_t total) {
@@ -256,7 +258,10 @@ class Runner {
     manifest["configuration"]["served"] = configuration.served_format;
     auto writer = DumpWriter::Open(DumpFolder(configuration.name), manifest);
     if (!writer.ok()) return writer.status();
-    Recorder recorder(**side, **writer, reference_rows_.get(),
+    // The largest errors need whole rows, which mode topk does not keep.
+    const std::unique_ptr<ReferenceRows> live = LiveReference(*reference_side_);
+    const bool whole_rows = noise && comparison_.mode == LogitMode::kTopK;
+    Recorder recorder(**side, **writer, whole_rows ? live.get() : reference_rows_.get(),
                       Recording(configuration.name, LogitMode::kScalars));
     absl::Status status;
     for (const Track& track : tracks_) {

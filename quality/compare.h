@@ -34,6 +34,7 @@ struct CompareOptions {
   int layer_prompts = 4;
   int sampled_prompts = 8, sampled_seeds = 64, sampled_tokens = 1;
   std::optional<LogitMode> mode;  // of the reference's dump; default: full while it fits the budget
+  int top_k = 1024, tail_samples = 256;  // of mode topk
   int64_t dump_budget_bytes = int64_t{8} << 30;
   uint64_t seed = 1;
   std::string build;  // of this program, for the report

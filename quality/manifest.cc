@@ -9,7 +9,6 @@ namespace crosscheck::quality {
 Json MakeManifest(std::string_view role, const Side& side, const Json& model, const Inputs& inputs,
                   const CompareOptions& options, LogitMode mode, const std::string& against) {
   const Json& hello = side.hello();
-  const RecordOptions record;
   Json manifest = {
       {"format", kDumpFormat},
       {"role", role},
@@ -45,8 +44,8 @@ Json MakeManifest(std::string_view role, const Side& side, const Json& model, co
       {"stat_columns", kStatColumnNames},
       {"metric_columns", kMetricColumnNames}};
   if (mode == LogitMode::kTopK) {
-    manifest["top_k"] = record.top_k;
-    manifest["tail_samples"] = record.tail_samples;
+    manifest["top_k"] = options.top_k;
+    manifest["tail_samples"] = options.tail_samples;
   }
   manifest["configuration"]["echo"].erase("path");  // where the files lie changes no value
   if (!against.empty()) manifest["reference"] = against;

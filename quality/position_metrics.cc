@@ -1,32 +1,26 @@
 #include "quality/position_metrics.h"
 
 #include <algorithm>
-#include <numeric>
+#include <cmath>
+#include <iterator>
+#include <limits>
 #include <vector>
 
 #include "quality/metrics/divergence.h"
+#include "quality/metrics/fast_divergence.h"
+#include "quality/metrics/top_k.h"
+#include "quality/position_stat.h"
 
 namespace crosscheck::quality {
 namespace {
 
 constexpr int kLargestK = 100;
+constexpr size_t kLargestExactVocabulary = 32768;
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
-// The k most likely tokens, the most likely first; the lower id wins ties.
-std::vector<int> MostLikely(absl::Span<const float> logits, size_t k) {
-  std::vector<int> order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto middle = order.begin() + static_cast<ptrdiff_t>(std::min(k, order.size()));
-  std::partial_sort(order.begin(), middle, order.end(), [&](int a, int b) {
-    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
-  });
-  order.erase(middle, order.end());
-  return order;
-}
-
-double Overlap(const std::vector<int>& a, const std::vector<int>& b, size_t k) {
-  k = std::min(k, a.size());
-  std::vector<int> first(a.begin(), a.begin() + static_cast<ptrdiff_t>(k)),
-      second(b.begin(), b.begin() + static_cast<ptrdiff_t>(k)), shared;
+double Overlap(absl::Span<const int32_t> a, absl::Span<const int32_t> b, size_t k) {
+  k = std::min({k, a.size(), b.size()});
+  std::vector<int32_t> first(a.begin(), a.begin() + k), second(b.begin(), b.begin() + k), shared;
   std::sort(first.begin(), first.end());
   std::sort(second.begin(), second.end());
   std::set_intersection(first.begin(), first.end(), second.begin(), second.end(),
@@ -34,28 +28,103 @@ double Overlap(const std::vector<int>& a, const std::vector<int>& b, size_t k) {
   return static_cast<double>(shared.size()) / static_cast<double>(k);
 }
 
+// How many tokens are more likely than `token`.
+double RankOf(int32_t token, absl::Span<const float> row) {
+  const float logit = row[static_cast<size_t>(token)];
+  int64_t rank = 0;
+  for (int32_t i = 0; i < static_cast<int32_t>(row.size()); ++i) {
+    const float other = row[static_cast<size_t>(i)];
+    rank += other > logit || (other == logit && i < token);
+  }
+  return static_cast<double>(rank);
+}
+
+// Largest and root mean square of the differences less their mean, over tokens finite on both sides.
+void CentredDifferences(absl::Span<const float> a, absl::Span<const float> b,
+                        PositionMetrics& metrics) {
+  double sum = 0, squares = 0, least = INFINITY, largest = -INFINITY;
+  int64_t count = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double difference = static_cast<double>(b[i]) - a[i];
+    if (!std::isfinite(difference)) continue;
+    ++count;
+    sum += difference;
+    squares += difference * difference;
+    least = std::min(least, difference);
+    largest = std::max(largest, difference);
+  }
+  const double mean = sum / static_cast<double>(count);
+  metrics.centred_linf = std::max(largest - mean, mean - least);
+  metrics.centred_rms =
+      std::sqrt(std::max(0.0, squares / static_cast<double>(count) - mean * mean));
+}
+
+void AddOverlaps(absl::Span<const int32_t> ours, absl::Span<const int32_t> theirs,
+                 PositionMetrics& metrics) {
+  metrics.overlap_5 = Overlap(ours, theirs, 5);
+  metrics.overlap_10 = Overlap(ours, theirs, 10);
+  metrics.overlap_100 = Overlap(ours, theirs, kLargestK);
+}
+
 }  // namespace
 
 PositionMetrics ComparePosition(absl::Span<const float> reference,
                                 absl::Span<const float> candidate) {
-  const Divergence d = DivergenceOf(reference, candidate);
-  const std::vector<int> ours = MostLikely(reference, kLargestK);
-  const std::vector<int> theirs = MostLikely(candidate, kLargestK);
-  const float best = candidate[ours[0]];
-  int64_t rank = 0;
-  for (int i = 0; i < static_cast<int>(candidate.size()); ++i) {
-    rank += candidate[i] > best || (candidate[i] == best && i < ours[0]);
+  PositionMetrics metrics;
+  std::vector<int32_t> ours, theirs;
+  if (reference.size() > kLargestExactVocabulary) {
+    static thread_local FastDivergence compare(kLargestK);
+    const FastResult& fast = compare(reference, candidate);
+    metrics.kl = fast.kl;
+    metrics.reverse_kl = metrics.total_variation = kUnknown;
+    CentredDifferences(reference, candidate, metrics);
+    ours = fast.reference.top;
+    theirs = fast.candidate.top;
+  } else {
+    const Divergence d = DivergenceOf(reference, candidate);
+    metrics = {.kl = d.kl,
+               .reverse_kl = d.reverse_kl,
+               .total_variation = d.total_variation,
+               .centred_linf = d.centred_linf,
+               .centred_rms = d.centred_rms};
+    ours = TopKIds(reference, kLargestK);
+    theirs = TopKIds(candidate, kLargestK);
   }
-  return {.kl = d.kl,
-          .reverse_kl = d.reverse_kl,
-          .total_variation = d.total_variation,
-          .centred_linf = d.centred_linf,
-          .centred_rms = d.centred_rms,
-          .overlap_5 = Overlap(ours, theirs, 5),
-          .overlap_10 = Overlap(ours, theirs, 10),
-          .overlap_100 = Overlap(ours, theirs, kLargestK),
-          .rank = static_cast<double>(rank),
-          .gap = static_cast<double>(reference[ours[0]]) - reference[theirs[0]]};
+  AddOverlaps(ours, theirs, metrics);
+  metrics.rank = RankOf(ours[0], candidate);
+  metrics.gap = static_cast<double>(reference[static_cast<size_t>(ours[0])]) -
+                reference[static_cast<size_t>(theirs[0])];
+  return metrics;
+}
+
+PositionMetrics ComparePosition(const StoredTopK& reference, absl::Span<const float> candidate) {
+  const auto stored = [](absl::Span<const int32_t> ids) {
+    return ids.subspan(0, static_cast<size_t>(std::find(ids.begin(), ids.end(), -1) - ids.begin()));
+  };
+  const auto doubles = [](absl::Span<const float> values, size_t count) {
+    return std::vector<double>(values.begin(), values.begin() + static_cast<ptrdiff_t>(count));
+  };
+  const absl::Span<const int32_t> top = stored(reference.top_ids), tail = stored(reference.tail_ids);
+  const TopKDivergence divergence =
+      DivergenceOfTopK({.lse = reference.lse,
+                        .top = doubles(reference.top_logits, top.size()),
+                        .tail = doubles(reference.tail_logits, tail.size())},
+                       {.lse = StatOf(candidate, -1).lse,
+                        .top = At(candidate, top),
+                        .tail = At(candidate, tail)});
+  PositionMetrics metrics{.kl = divergence.kl,
+                          .reverse_kl = kUnknown,
+                          .total_variation = kUnknown,
+                          .centred_linf = kUnknown,
+                          .centred_rms = kUnknown};
+  const std::vector<int32_t> theirs = TopKIds(candidate, kLargestK);
+  AddOverlaps(top, theirs, metrics);
+  metrics.rank = RankOf(top[0], candidate);
+  const auto place = std::find(top.begin(), top.end(), theirs[0]);
+  metrics.gap = place == top.end() ? kUnknown
+                                   : static_cast<double>(reference.top_logits[0]) -
+                                         reference.top_logits[static_cast<size_t>(place - top.begin())];
+  return metrics;
 }
 
 }  // namespace crosscheck::quality

@@ -2,6 +2,7 @@
 #ifndef CROSSCHECK_QUALITY_POSITION_METRICS_H_
 #define CROSSCHECK_QUALITY_POSITION_METRICS_H_
 
+#include <cstdint>
 #include <string_view>
 
 #include "absl/types/span.h"
@@ -25,9 +26,21 @@ inline constexpr std::string_view kMetricColumnNames[kMetricColumns] = {
     "kl",        "reverse_kl", "total_variation", "centred_linf", "centred_rms",
     "overlap_5", "overlap_10", "overlap_100",     "rank",         "gap"};
 
-// Rows of one vocabulary, both with a finite logit and neither NaN nor +inf.
+// Rows of one vocabulary, both with a finite logit and neither NaN nor +inf. Vocabularies above
+// 32,768 take the fast path (metrics/fast_divergence.h), which knows no reverse KL and no total
+// variation.
 PositionMetrics ComparePosition(absl::Span<const float> reference,
                                 absl::Span<const float> candidate);
+
+// What a dump of mode topk keeps of the reference's row.
+struct StoredTopK {
+  double lse = 0;
+  absl::Span<const int32_t> top_ids, tail_ids;  // -1: fewer than there is room for
+  absl::Span<const float> top_logits, tail_logits;
+};
+// KL is unbiased over the draws of the tail. Only KL, overlaps, rank and, where the candidate's most
+// likely token is stored, the gap are known.
+PositionMetrics ComparePosition(const StoredTopK& reference, absl::Span<const float> candidate);
 
 }  // namespace crosscheck::quality
 

@@ -8,6 +8,7 @@
 #include "properties/judges/stage_errors.h"
 #include "properties/judges/stage_names.h"
 #include "quality/layers.h"
+#include "quality/metrics/top_k.h"
 #include "quality/position_stat.h"
 
 namespace crosscheck::quality {
@@ -35,6 +36,45 @@ Tensor Matrix(std::string name, int columns, const std::vector<double>& values) 
 Tensor Ids(std::string name, const std::vector<int32_t>& ids) {
   return MakeTensor(std::move(name), {static_cast<int64_t>(ids.size())}, absl::MakeConstSpan(ids));
 }
+
+// The largest logits of each position and a sample of the rest; -1 where there are fewer.
+class TopKColumns {
+ public:
+  TopKColumns(int top, int tail) : top_(top), tail_(tail) {}
+
+  void Add(absl::Span<const float> row, Stream stream) {
+    const TopKSelection selection = SelectTopK(row, top_, tail_, std::move(stream));
+    Append(selection.top, top_, row, top_ids_, top_logits_);
+    Append(selection.tail, tail_, row, tail_ids_, tail_logits_);
+    ++rows_;
+  }
+
+  void AppendTo(const std::string& track, int index, std::vector<Tensor>& tensors) const {
+    tensors.push_back(
+        MakeTensor(TensorName(track, index, "top_ids"), {rows_, top_}, absl::MakeConstSpan(top_ids_)));
+    tensors.push_back(MakeTensor(TensorName(track, index, "top_logits"), {rows_, top_},
+                                 absl::MakeConstSpan(top_logits_)));
+    tensors.push_back(MakeTensor(TensorName(track, index, "tail_ids"), {rows_, tail_},
+                                 absl::MakeConstSpan(tail_ids_)));
+    tensors.push_back(MakeTensor(TensorName(track, index, "tail_logits"), {rows_, tail_},
+                                 absl::MakeConstSpan(tail_logits_)));
+  }
+
+ private:
+  static void Append(const std::vector<int32_t>& chosen, int width, absl::Span<const float> row,
+                     std::vector<int32_t>& ids, std::vector<float>& logits) {
+    for (int i = 0; i < width; ++i) {
+      const bool there = i < static_cast<int>(chosen.size());
+      ids.push_back(there ? chosen[static_cast<size_t>(i)] : -1);
+      logits.push_back(there ? row[static_cast<size_t>(ids.back())] : 0);
+    }
+  }
+
+  int top_, tail_;
+  int64_t rows_ = 0;
+  std::vector<int32_t> top_ids_, tail_ids_;
+  std::vector<float> top_logits_, tail_logits_;
+};
 
 }  // namespace
 
@@ -99,6 +139,8 @@ absl::Status Recorder::RecordItem(const Track& track, int index, std::vector<Ten
   const Item& item = track.items[static_cast<size_t>(index)];
   std::vector<double> stats, metrics;
   std::vector<float> logits;
+  TopKColumns top_k(std::min(options_.top_k, side_.vocab()), options_.tail_samples);
+  const Stream draws = Stream(options_.seed, "dump tail").Fork(TensorName(track.name, index, ""));
   for (const Block& block : side_.Blocks(item.scored.first, item.scored.last)) {
     auto rows = side_.LogitRows(item.ids, block, track.evaluation);
     if (!rows.ok()) return rows.status();
@@ -110,6 +152,9 @@ absl::Status Recorder::RecordItem(const Track& track, int index, std::vector<Ten
     }
     if (options_.mode == LogitMode::kFull) {
       logits.insert(logits.end(), rows->f32.begin(), rows->f32.end());
+    }
+    for (int i = 0; options_.mode == LogitMode::kTopK && i < rows->rows(); ++i) {
+      top_k.Add(rows->row(i), draws.Fork(absl::StrCat(rows->first + i)));
     }
     if (reference_ != nullptr) {
       auto compared = reference_->Compare(track, index, *rows);
@@ -128,6 +173,7 @@ absl::Status Recorder::RecordItem(const Track& track, int index, std::vector<Ten
     tensors.push_back(MakeTensor(TensorName(track.name, index, "logits"),
                                  {item.scored.rows(), side_.vocab()}, absl::MakeConstSpan(logits)));
   }
+  if (options_.mode == LogitMode::kTopK) top_k.AppendTo(track.name, index, tensors);
   return absl::OkStatus();
 }
 

@@ -1,5 +1,7 @@
 #include "quality/reference_rows.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -49,6 +51,55 @@ class FullDump : public ReferenceRows {
   DumpReader& dump_;
 };
 
+class TopKDump : public ReferenceRows {
+ public:
+  explicit TopKDump(DumpReader& dump) : dump_(dump) {}
+
+  absl::StatusOr<std::vector<PositionMetrics>> Compare(const Track& track, int index,
+                                                       const Rows& candidate) override {
+    std::array<const Tensor*, 5> tensors{};
+    constexpr const char* kNames[] = {"top_ids", "top_logits", "tail_ids", "tail_logits", "stat"};
+    constexpr DType kTypes[] = {DType::kI32, DType::kF32, DType::kI32, DType::kF32, DType::kF64};
+    const Item& item = track.items[static_cast<size_t>(index)];
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      auto tensor = dump_.Read(track.name, index, kNames[i]);
+      if (!tensor.ok()) return tensor.status();
+      tensors[i] = *tensor;
+      if (tensors[i]->dtype != kTypes[i] || tensors[i]->shape.size() != 2 ||
+          tensors[i]->shape[0] != item.scored.rows() || tensors[i]->shape[1] < 1) {
+        return absl::FailedPreconditionError(
+            absl::StrCat(dump_.folder(), ": ", tensors[i]->name, " has another form"));
+      }
+    }
+    const auto row_of = [&](auto values, size_t which, size_t row) {
+      const auto width = static_cast<size_t>(tensors[which]->shape[1]);
+      return values.subspan(row * width, width);
+    };
+    std::vector<PositionMetrics> result;
+    result.reserve(static_cast<size_t>(candidate.rows()));
+    for (int i = 0; i < candidate.rows(); ++i) {
+      const auto row = static_cast<size_t>(candidate.first - item.scored.first) + i;
+      const StoredTopK stored{.lse = row_of(tensors[4]->As<double>(), 4, row)[0],
+                              .top_ids = row_of(tensors[0]->As<int32_t>(), 0, row),
+                              .tail_ids = row_of(tensors[2]->As<int32_t>(), 2, row),
+                              .top_logits = row_of(tensors[1]->As<float>(), 1, row),
+                              .tail_logits = row_of(tensors[3]->As<float>(), 3, row)};
+      const auto outside = [&](int32_t id) { return id >= candidate.vocab || id < -1; };
+      if (std::any_of(stored.top_ids.begin(), stored.top_ids.end(), outside) ||
+          std::any_of(stored.tail_ids.begin(), stored.tail_ids.end(), outside)) {
+        return absl::FailedPreconditionError(
+            absl::StrCat(dump_.folder(), ": ", tensors[0]->name, " holds an id outside the vocabulary"));
+      }
+      const bool usable = StatOf(candidate.row(i), -1).finite() && stored.top_ids[0] >= 0;
+      result.push_back(usable ? ComparePosition(stored, candidate.row(i)) : kNoMetrics);
+    }
+    return result;
+  }
+
+ private:
+  DumpReader& dump_;
+};
+
 class Live : public ReferenceRows {
  public:
   explicit Live(Side& side) : side_(side) {}
@@ -74,6 +125,7 @@ class Live : public ReferenceRows {
 }  // namespace
 
 std::unique_ptr<ReferenceRows> StoredReference(DumpReader& dump) {
+  if (dump.manifest().value("mode", "") == "topk") return std::make_unique<TopKDump>(dump);
   return std::make_unique<FullDump>(dump);
 }
 

@@ -107,6 +107,26 @@ TEST(CompareTest, ALiveReferenceGivesTheNumbersOfAStoredOne) {
   EXPECT_EQ(Value(stored->configurations[0], "kl_mean"), Value(live->configurations[0], "kl_mean"));
 }
 
+TEST(CompareTest, TheLargestLogitsAndASampleOfTheRestGiveNearlyTheSameDivergence) {
+  const OwnFolder full, top;
+  CompareOptions options = SmallComparison(full.path());
+  options.configurations = {Named("q4_sym")};
+  const auto whole = Compare(options);
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  options.out = top.path();
+  options.mode = LogitMode::kTopK;
+  options.top_k = 128;
+  options.tail_samples = 64;
+  const auto sampled = Compare(options);
+  ASSERT_TRUE(sampled.ok()) << sampled.status();
+  const ConfigurationResult& a = whole->configurations[0];
+  const ConfigurationResult& b = sampled->configurations[0];
+  EXPECT_NEAR(Value(b, "kl_mean") / Value(a, "kl_mean"), 1, 0.05);
+  EXPECT_NE(Value(b, "kl_mean"), Value(a, "kl_mean"));
+  EXPECT_EQ(Value(b, "top1_agreement"), Value(a, "top1_agreement"));
+  EXPECT_EQ(Value(b, "top10_overlap"), Value(a, "top10_overlap"));
+}
+
 TEST(CompareTest, AnEngineThatCannotStartIsAnErrorOfTheSetUp) {
   const OwnFolder folder;
   CompareOptions options = SmallComparison(folder.path());

@@ -1,0 +1,228 @@
+#include "cli/reports/compare_text.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "cli/reports/compare_json.h"
+#include "fmt/format.h"
+
+namespace crosscheck {
+namespace {
+
+using quality::ConfigurationResult;
+using quality::Estimate;
+using quality::GateVerdict;
+
+constexpr const char* kVerdictWords[] = {"PASS", "FAIL", "UNDECIDED"};
+
+std::string Word(GateVerdict verdict) { return kVerdictWords[static_cast<size_t>(verdict)]; }
+
+const Estimate* Find(const ConfigurationResult& result, const std::string& metric) {
+  const auto found = result.metrics.find(metric);
+  return found == result.metrics.end() ? nullptr : &found->second;
+}
+
+// "1.2e-05 [9.0e-06, 1.6e-05]"; "–" where it was not measured.
+std::string WithInterval(const Estimate* estimate) {
+  if (estimate == nullptr || std::isnan(estimate->value)) return "–";
+  std::string text = fmt::format("{:.3g}", estimate->value);
+  if (std::isfinite(estimate->lower)) {
+    text += fmt::format(" [{:.2g}, {:.2g}]", estimate->lower, estimate->upper);
+  }
+  if (estimate->clusters > 0 && estimate->clusters < quality::kFewestClusters) text += " (few clusters)";
+  return text;
+}
+
+std::string Rate(const Estimate* estimate) {
+  if (estimate == nullptr || estimate->clusters == 0) return "–";
+  return fmt::format("{}/{}", estimate->count, estimate->clusters);
+}
+
+std::string Percent(const Estimate* estimate) {
+  if (estimate == nullptr || std::isnan(estimate->value)) return "–";
+  return fmt::format("{:.2f} %", 100 * estimate->value);
+}
+
+// The stage with the least cosine, in words.
+std::string WorstLayer(const ConfigurationResult& result) {
+  const quality::LayerStage* worst = nullptr;
+  for (const quality::LayerStage& stage : result.layers) {
+    if (std::isnan(stage.cosine_q01)) continue;
+    if (worst == nullptr || stage.cosine_q01 < worst->cosine_q01) worst = &stage;
+  }
+  if (worst == nullptr) return "–";
+  const std::string place =
+      worst->layer < 0 ? worst->stage : fmt::format("L{:02} {}", worst->layer, worst->stage);
+  return fmt::format("{} (cosine {:.5f})", place, worst->cosine_q01);
+}
+
+std::string Deciding(const ConfigurationResult& result) {
+  if (!result.findings.empty()) {
+    return absl::StrCat(result.findings[0].kind, ": ",
+                        result.findings[0].text.substr(0, result.findings[0].text.find('\n')));
+  }
+  for (const GateVerdict wanted : {GateVerdict::kFail, GateVerdict::kUndecided, GateVerdict::kPass}) {
+    for (const quality::GateOutcome& gate : result.gates) {
+      if (gate.verdict == wanted && wanted != GateVerdict::kPass) {
+        return absl::StrCat("gate ", gate.gate, ": ", gate.text);
+      }
+    }
+  }
+  return absl::StrCat("KL ", WithInterval(Find(result, "kl_mean")));
+}
+
+std::string ToleranceNote(const ConfigurationResult& result) {
+  const auto waived = std::count_if(result.divergences.begin(), result.divergences.end(),
+                                    [](const auto& d) { return d.near_tie; });
+  return waived > 0 ? fmt::format(", {} near ties waived", waived) : "";
+}
+
+std::string TableRow(const std::vector<std::string>& cells) {
+  return absl::StrCat("| ", absl::StrJoin(cells, " | "), " |\n");
+}
+
+std::string Table(const quality::Comparison& comparison) {
+  const std::vector<std::string> header = {
+      "configuration", "verdict",  "bits/w",  "MiB",        "KL mean",          "KL 99.9 %",
+      "same top p",    "greedy 10", "margin-aware", "greedy all", "ln PPL ratio", "worst layer"};
+  std::string text = TableRow(header);
+  text += TableRow(std::vector<std::string>(header.size(), "---"));
+  const std::string all = absl::StrCat("_", comparison.options.greedy_tokens);
+  for (const ConfigurationResult& result : comparison.configurations) {
+    text += TableRow({result.configuration.name, Word(result.verdict()),
+                      fmt::format("{:.2f}", result.bits_per_weight),
+                      fmt::format("{:.1f}", static_cast<double>(result.weight_bytes) / (1 << 20)),
+                      WithInterval(Find(result, "kl_mean")), WithInterval(Find(result, "kl_q999")),
+                      Percent(Find(result, "top1_agreement")), Rate(Find(result, "greedy_match_10")),
+                      Rate(Find(result, "greedy_match_margin_aware_10")),
+                      Rate(Find(result, "greedy_match" + all)),
+                      WithInterval(Find(result, "perplexity_log_ratio")), WorstLayer(result)});
+  }
+  return text;
+}
+
+std::string Identity(const quality::Comparison& comparison) {
+  std::vector<std::string> files;
+  for (const auto& [name, hash] : comparison.model.items()) {
+    files.push_back(absl::StrCat(name, " ", hash.get<std::string>().substr(0, 12)));
+  }
+  const std::string tokenizer = comparison.inputs.tokenizer.is_object()
+                                    ? comparison.inputs.tokenizer.value("sha256", "").substr(0, 12)
+                                    : "none";
+  return absl::StrCat("model ", absl::StrJoin(files, ", "), "; tokenizer ", tokenizer, "; prompts ",
+                      comparison.inputs.prompts_sha256.substr(0, 12), "; reference ",
+                      comparison.reference, "; crosscheck ", comparison.options.build);
+}
+
+std::string WorstPrompts(const ConfigurationResult& result) {
+  std::string text = "\n| KL | where | position | reference's token | candidate's |\n|---|---|---|---|---|\n";
+  for (const quality::WorstPosition& worst : result.worst) {
+    text += TableRow({fmt::format("{:.3g}", worst.kl), absl::StrCat(worst.track, " ", worst.item),
+                      absl::StrCat(worst.position), absl::StrCat(worst.reference_token),
+                      absl::StrCat(worst.candidate_token)});
+  }
+  return text;
+}
+
+std::string LayerTable(const ConfigurationResult& result) {
+  std::string text =
+      "\n| layer | stage | cosine mean | cosine 1 % | relative error | added error / bound |\n"
+      "|---|---|---|---|---|---|\n";
+  for (const quality::LayerStage& stage : result.layers) {
+    text += TableRow({stage.layer < 0 ? "" : absl::StrCat(stage.layer), stage.stage,
+                      fmt::format("{:.6f}", stage.cosine_mean), fmt::format("{:.6f}", stage.cosine_q01),
+                      fmt::format("{:.2e}", stage.relative_error_mean),
+                      std::isnan(stage.added_error_ratio)
+                          ? "–"
+                          : fmt::format("{:.2f}", stage.added_error_ratio)});
+  }
+  return text;
+}
+
+std::string Section(const ConfigurationResult& result) {
+  std::string text = absl::StrCat("\n## ", result.configuration.name, "\n\n", CompareSentence(result), "\n");
+  if (!result.configuration.note.empty()) absl::StrAppend(&text, "\n", result.configuration.note, ".\n");
+  for (const quality::Finding& finding : result.findings) {
+    absl::StrAppend(&text, "\n- **", finding.kind, "**: ", finding.text);
+  }
+  for (const quality::GateOutcome& gate : result.gates) {
+    absl::StrAppend(&text, "\n- gate ", gate.gate, " ", Word(gate.verdict), ": ", gate.text);
+  }
+  for (const quality::Skip& skip : result.skips) {
+    absl::StrAppend(&text, "\n- not measured: ", skip.track, ": ", skip.reason);
+  }
+  absl::StrAppend(&text, "\n\n| metric | value | over |\n|---|---|---|\n");
+  for (const auto& [name, estimate] : result.metrics) {
+    text += TableRow({name, WithInterval(&estimate),
+                      absl::StrCat(estimate.count, " in ", estimate.clusters)});
+  }
+  if (!result.worst.empty()) text += WorstPrompts(result);
+  if (!result.layers.empty()) text += LayerTable(result);
+  return text;
+}
+
+}  // namespace
+
+std::string CompareSentence(const ConfigurationResult& result) {
+  std::string text = absl::StrCat(result.configuration.name, " ", Word(result.verdict()), ": ",
+                                  Deciding(result));
+  if (const Estimate* greedy = Find(result, "greedy_match_margin_aware_10")) {
+    absl::StrAppend(&text, "; ", Rate(greedy), " match at 10", ToleranceNote(result));
+  }
+  if (!result.layers.empty()) absl::StrAppend(&text, "; worst ", WorstLayer(result));
+  return text;
+}
+
+std::string CompareSummary(const quality::Comparison& comparison) {
+  constexpr size_t kRows = 12;
+  std::string text = "| configuration | verdict | KL mean | same top p | greedy 10 | ln PPL ratio |\n"
+                     "|---|---|---|---|---|---|\n";
+  std::vector<std::pair<double, std::string>> worst;
+  for (size_t i = 0; i < comparison.configurations.size(); ++i) {
+    const ConfigurationResult& result = comparison.configurations[i];
+    for (const quality::WorstPosition& w : result.worst) {
+      worst.emplace_back(-w.kl, fmt::format("{}: {} {} position {}, KL {:.2g}",
+                                            result.configuration.name, w.track, w.item, w.position, w.kl));
+    }
+    if (i >= kRows) continue;
+    text += TableRow({result.configuration.name, Word(result.verdict()),
+                      WithInterval(Find(result, "kl_mean")), Percent(Find(result, "top1_agreement")),
+                      Rate(Find(result, "greedy_match_margin_aware_10")),
+                      WithInterval(Find(result, "perplexity_log_ratio"))});
+  }
+  if (comparison.configurations.size() > kRows) {
+    absl::StrAppend(&text, comparison.configurations.size() - kRows, " more in the report\n");
+  }
+  std::sort(worst.begin(), worst.end());
+  for (size_t i = 0; i < std::min<size_t>(3, worst.size()); ++i) {
+    absl::StrAppend(&text, "worst ", worst[i].second, "\n");
+  }
+  return absl::StrCat(text, Identity(comparison), "\n");
+}
+
+std::string CompareMarkdown(const quality::Comparison& comparison) {
+  std::string text = absl::StrCat("# crosscheck compare: ", Word(OverallVerdict(comparison)), "\n\n");
+  for (const ConfigurationResult& result : comparison.configurations) {
+    absl::StrAppend(&text, "- ", CompareSentence(result), "\n");
+  }
+  absl::StrAppend(&text, "\n", Table(comparison), "\n", Identity(comparison), "\n");
+  absl::StrAppend(&text, "\nNoise floor (", comparison.noise.configuration.engine, "): KL ",
+                  WithInterval(Find(comparison.noise, "kl_mean")), ".\n");
+  for (const ConfigurationResult& result : comparison.configurations) text += Section(result);
+  const quality::CompareOptions& options = comparison.options;
+  absl::StrAppend(
+      &text, "\n## Methods\n\n",
+      fmt::format("KL(p‖q) in nats, reference first, over {} prompts of at most {} positions; {} "
+                  "text tokens in windows of {} with stride {} (scheme {}); {} greedy prompts of {} "
+                  "tokens. Intervals: 95 %, clustered by prompt or window. Seed {}. Dump mode {}.\n",
+                  comparison.inputs.given, options.forced_positions, comparison.inputs.text.size(),
+                  options.inputs.windows.length, options.inputs.windows.stride,
+                  quality::kSchemeNames[static_cast<size_t>(options.inputs.windows.scheme)],
+                  comparison.inputs.prompts.size(), options.greedy_tokens, options.seed,
+                  quality::kLogitModeNames[static_cast<size_t>(comparison.mode)]));
+  return text;
+}
+
+}  // namespace crosscheck
