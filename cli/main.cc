@@ -35,6 +35,7 @@ int Main(int argc, char** argv) {
   AddCompare(app, exit_code);
   AddCalibrate(app, exit_code);
   AddList(app, exit_code);
+  AddReport(app, exit_code);
   AddDoctor(app, exit_code);
   if (argc > 1 && argv[1][0] != '-') {
     const std::string wrong = WhyNoVerb(app, argv[1]);

@@ -28,6 +28,7 @@ void AddGolden(CLI::App& app, int& exit_code);
 void AddCompare(CLI::App& app, int& exit_code);
 void AddCalibrate(CLI::App& app, int& exit_code);
 void AddList(CLI::App& app, int& exit_code);
+void AddReport(CLI::App& app, int& exit_code);
 void AddDoctor(CLI::App& app, int& exit_code);
 
 // Prints "crosscheck: <message>" to stderr and returns kExitError.

@@ -18,9 +18,9 @@ constexpr int kItemsPerShard = 32;
 constexpr int64_t kShardBytes = 128 << 20;
 
 void AppendStat(const PositionStat& stat, std::vector<double>& values) {
-  values.insert(values.end(), {stat.lse, stat.max, stat.second, stat.argmax, stat.ties, stat.entropy,
-                               stat.target_logprob, stat.nan_count, stat.positive_infinities,
-                               stat.negative_infinities});
+  values.insert(values.end(), {stat.lse, stat.max, stat.second, stat.argmax, stat.ties,
+                               stat.entropy, stat.target_logprob, stat.nan_count,
+                               stat.positive_infinities, stat.negative_infinities});
 }
 
 void AppendMetrics(const PositionMetrics& m, std::vector<double>& values) {
@@ -114,7 +114,8 @@ absl::Status Recorder::ForEachItem(
     std::vector<Tensor> tensors;
     for (int item = shard.first; item < shard.last; ++item) {
       if (options_.interrupted != nullptr && *options_.interrupted) {
-        return absl::CancelledError("interrupted; what was finished is kept, the same command goes on");
+        return absl::CancelledError(
+            "interrupted; what was finished is kept, the same command goes on");
       }
       if (absl::Status status = record(item, tensors); !status.ok()) return status;
     }
@@ -129,10 +130,9 @@ absl::Status Recorder::Logits(const Track& track) {
   const int64_t bytes = largest * BytesPerPosition(options_.mode, options_, side_.vocab());
   done_ = 0;
   total_ = track.positions();
-  return ForEachItem(Shards(track.name, static_cast<int>(track.items.size()), bytes),
-                     [&](int item, std::vector<Tensor>& tensors) {
-                       return RecordItem(track, item, tensors);
-                     });
+  return ForEachItem(
+      Shards(track.name, static_cast<int>(track.items.size()), bytes),
+      [&](int item, std::vector<Tensor>& tensors) { return RecordItem(track, item, tensors); });
 }
 
 absl::Status Recorder::RecordItem(const Track& track, int index, std::vector<Tensor>& tensors) {
@@ -146,9 +146,9 @@ absl::Status Recorder::RecordItem(const Track& track, int index, std::vector<Ten
     if (!rows.ok()) return rows.status();
     for (int i = 0; i < rows->rows(); ++i) {
       const int32_t target = item.targets[static_cast<size_t>(block.first + i) - item.scored.first];
-      AppendStat(rows->f64.empty() ? StatOf(rows->row(i), target)
-                                   : StatOf(rows->exact_row(i), target),
-                 stats);
+      AppendStat(
+          rows->f64.empty() ? StatOf(rows->row(i), target) : StatOf(rows->exact_row(i), target),
+          stats);
     }
     if (options_.mode == LogitMode::kFull) {
       logits.insert(logits.end(), rows->f32.begin(), rows->f32.end());
@@ -225,8 +225,8 @@ absl::Status Recorder::Layers(const Track& forced, int items, const ModelSpec& s
   total_ = std::min<int64_t>(items, static_cast<int64_t>(forced.items.size()));
   return ForEachItem(Shards("layers", static_cast<int>(total_), kShardBytes),
                      [&](int item, std::vector<Tensor>& tensors) {
-                       auto taps = side_.Taps(
-                           LayerIds(forced.items[static_cast<size_t>(item)].ids, spec));
+                       auto taps =
+                           side_.Taps(LayerIds(forced.items[static_cast<size_t>(item)].ids, spec));
                        if (!taps.ok()) return taps.status();
                        for (Tensor& tap : *taps) {
                          if (!IsStage(ParseTapName(tap.name).second)) continue;

@@ -3,38 +3,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "cli/reports/markup.h"
 #include "cli/reports/run_report.h"
 #include "fmt/format.h"
 
 namespace crosscheck {
 namespace {
-
-// Text and attribute values alike. Bytes that are no UTF-8 and characters that XML 1.0 forbids
-// become U+FFFD.
-std::string Escape(const std::string& text) {
-  using nlohmann::json;
-  // The JSON writer replaces broken UTF-8; what it made is read back as the clean text.
-  const std::string quoted = json(text).dump(-1, ' ', false, json::error_handler_t::replace);
-  const std::string clean = json::parse(quoted).get<std::string>();
-  std::string escaped;
-  for (size_t i = 0; i < clean.size(); ++i) {
-    const char c = clean[i];
-    const bool noncharacter =
-        clean.compare(i, 3, "\xEF\xBF\xBE") == 0 || clean.compare(i, 3, "\xEF\xBF\xBF") == 0;
-    if (noncharacter) i += 2;
-    const bool forbidden = static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t';
-    if (noncharacter || forbidden) {
-      escaped += "\xEF\xBF\xBD";
-    } else if (c == '<' || c == '>' || c == '&' || c == '"') {
-      escaped += c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : "&quot;";
-    } else if (c == '\n' || c == '\t') {  // a plain one becomes a space in an attribute
-      escaped += c == '\n' ? "&#10;" : "&#9;";
-    } else {
-      escaped += c;
-    }
-  }
-  return escaped;
-}
 
 std::string Describe(const SmokeFinding& f) {
   std::string text =
@@ -76,18 +50,18 @@ TestCase Describe(const PropertyReport& p, const std::vector<SmokeFinding>& find
   test.skipped = !test.failed && !test.error && p.judged == 0;
   if (test.failed) {
     test.body = fmt::format("<failure type=\"finding\" message=\"{}\">{}</failure>",
-                            Escape(absl::StrJoin(signatures, ", ")), Escape(texts));
+                            EscapeMarkup(absl::StrJoin(signatures, ", ")), EscapeMarkup(texts));
   } else if (test.error) {
     test.body = fmt::format("<error type=\"set-up\" message=\"{} cases could not be judged\"/>",
                             p.setup_errors);
   } else if (test.skipped) {
-    test.body =
-        fmt::format("<skipped message=\"{}\"/>",
-                    Escape(reasons.empty() ? "nothing was judged" : absl::StrJoin(reasons, "; ")));
+    test.body = fmt::format(
+        "<skipped message=\"{}\"/>",
+        EscapeMarkup(reasons.empty() ? "nothing was judged" : absl::StrJoin(reasons, "; ")));
   }
   absl::StrAppend(&known, p.judged, " judged, ", p.passed, " passed, ", p.near_ties, " near ties, ",
                   p.known, " known, ", p.baseline, " in the baseline");
-  absl::StrAppend(&test.body, "<system-out>", Escape(known), "</system-out>");
+  absl::StrAppend(&test.body, "<system-out>", EscapeMarkup(known), "</system-out>");
   return test;
 }
 
@@ -96,12 +70,12 @@ TestCase Describe(const PropertyReport& p, const std::vector<SmokeFinding>& find
 std::string ReportJunit(const SmokeReport& report) {
   const std::vector<SmokeFinding> findings = AllFindings(report);
   const std::string suite = absl::StrCat("crosscheck.", report.command);
-  const std::string classname = Escape(absl::StrCat(suite, ".", report.engine));
+  const std::string classname = EscapeMarkup(absl::StrCat(suite, ".", report.engine));
   std::string cases;
   int tests = 0, failures = 0, errors = 0, skipped = 0;
   const auto add = [&](const std::string& name, const TestCase& test) {
     cases += fmt::format("  <testcase classname=\"{}\" name=\"{}\" time=\"0\">{}</testcase>\n",
-                         classname, Escape(name), test.body);
+                         classname, EscapeMarkup(name), test.body);
     ++tests;
     failures += test.failed ? 1 : 0;
     errors += test.error ? 1 : 0;
@@ -109,7 +83,7 @@ std::string ReportJunit(const SmokeReport& report) {
   };
   for (const PropertyReport& p : report.properties) add(p.name, Describe(p, findings));
   if (!report.errors.empty()) {
-    const std::string text = Escape(absl::StrJoin(report.errors, "\n"));
+    const std::string text = EscapeMarkup(absl::StrJoin(report.errors, "\n"));
     add("run",
         {.body = fmt::format("<error type=\"set-up\" message=\"{}\"/>", text), .error = true});
   }
@@ -123,7 +97,8 @@ std::string ReportJunit(const SmokeReport& report) {
            {"seed", absl::StrCat(report.seed)},
            {"build", report.build},
            {"complete", report.complete ? "true" : "false"}}) {
-    properties += fmt::format("   <property name=\"{}\" value=\"{}\"/>\n", name, Escape(value));
+    properties +=
+        fmt::format("   <property name=\"{}\" value=\"{}\"/>\n", name, EscapeMarkup(value));
   }
   return fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {}>\n <testsuite name=\"{}\" {}>\n"
