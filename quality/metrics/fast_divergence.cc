@@ -1,6 +1,8 @@
 #include "quality/metrics/fast_divergence.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "quality/metrics/divergence.h"
@@ -10,53 +12,58 @@
 namespace crosscheck::quality {
 namespace {
 
-using fast::Scan;
-using fast::Sums;
+using Kernel = void (*)(const float* p, const float* q, size_t size, bool choose, float* p_maxima,
+                        float* q_maxima, fast::Pass& pass);
 
-struct Kernels {
-  void (*scan)(const float* row, size_t size, Scan& scan);
-  void (*add)(const float* p, const float* q, size_t size, float max, float shift, Sums& sums);
-};
+// The loop compiled for an instruction set.
+#define CROSSCHECK_KERNEL(name, attribute)                                                       \
+  attribute void name(const float* p, const float* q, size_t size, bool choose, float* p_maxima, \
+                      float* q_maxima, fast::Pass& pass) {                                       \
+    fast::Compare(p, q, size, choose, p_maxima, q_maxima, pass);                                 \
+  }
 
-void ScanBaseline(const float* row, size_t size, Scan& scan) { fast::ScanRow(row, size, scan); }
-void AddBaseline(const float* p, const float* q, size_t size, float max, float shift, Sums& sums) {
-  fast::AddRows(p, q, size, max, shift, sums);
-}
-
+CROSSCHECK_KERNEL(Baseline, )
 #ifdef __x86_64__
-#define CROSSCHECK_AVX2 [[gnu::target("arch=x86-64-v3")]]
-#define CROSSCHECK_AVX512 [[gnu::target("arch=x86-64-v4")]]
-CROSSCHECK_AVX2 void ScanAvx2(const float* row, size_t size, Scan& scan) {
-  fast::ScanRow(row, size, scan);
-}
-CROSSCHECK_AVX2 void AddAvx2(const float* p, const float* q, size_t size, float max, float shift,
-                             Sums& sums) {
-  fast::AddRows(p, q, size, max, shift, sums);
-}
-CROSSCHECK_AVX512 void ScanAvx512(const float* row, size_t size, Scan& scan) {
-  fast::ScanRow(row, size, scan);
-}
-CROSSCHECK_AVX512 void AddAvx512(const float* p, const float* q, size_t size, float max,
-                                 float shift, Sums& sums) {
-  fast::AddRows(p, q, size, max, shift, sums);
-}
-constexpr Kernels kKernels[] = {
-    {ScanBaseline, AddBaseline}, {ScanAvx2, AddAvx2}, {ScanAvx512, AddAvx512}};
+CROSSCHECK_KERNEL(Avx2, [[gnu::target("avx2,fma,bmi,bmi2")]])
+// Features, not an architecture level: that would prefer vectors of 256 bits.
+CROSSCHECK_KERNEL(Avx512, [[gnu::target("avx512f,avx512bw,avx512cd,avx512dq,avx512vl,"
+                                        "avx2,fma,bmi,bmi2")]])
+constexpr Kernel kKernels[] = {Baseline, Avx2, Avx512};
 #else
-constexpr Kernels kKernels[] = {
-    {ScanBaseline, AddBaseline}, {ScanBaseline, AddBaseline}, {ScanBaseline, AddBaseline}};
+constexpr Kernel kKernels[] = {Baseline};
 #endif
 
-Scan ScanOf(const Kernels& kernels, absl::Span<const float> row, int k, FastRow& out) {
-  Scan scan;
-  scan.k = static_cast<size_t>(std::max(k, 0));
-  kernels.scan(row.data(), row.size(), scan);
-  scan.Shrink();
-  std::sort(scan.largest.begin(), scan.largest.end());
-  out.argmax = scan.argmax;
+// Of the k largest group maxima the least bounds the k largest logits from below: only groups that
+// reach it are looked at again.
+void ReadTop(absl::Span<const float> row, const std::vector<float>& maxima, int k, FastRow& out,
+             std::vector<float>& scratch) {
+  const float max = *std::max_element(maxima.begin(), maxima.end());
+  float least = max;
+  if (k > 1) {
+    least = -std::numeric_limits<float>::infinity();
+    if (const auto rank = static_cast<size_t>(k - 1); rank < maxima.size()) {
+      scratch = maxima;
+      const auto nth = scratch.begin() + static_cast<ptrdiff_t>(rank);
+      std::nth_element(scratch.begin(), nth, scratch.end(), std::greater<>());
+      least = *nth;
+    }
+  }
   out.top.clear();
-  for (const auto& [key, id] : scan.largest) out.top.push_back(id);
-  return scan;
+  for (size_t g = 0; g < maxima.size(); ++g) {
+    if (maxima[g] < least) continue;
+    const size_t end = std::min((g + 1) * fast::kGroup, row.size());
+    for (size_t i = g * fast::kGroup; i < end; ++i) {
+      if (row[i] >= least) out.top.push_back(static_cast<int32_t>(i));
+    }
+  }
+  const auto before = [&](int32_t a, int32_t b) {
+    return row[a] != row[b] ? row[a] > row[b] : a < b;
+  };
+  const size_t wanted = std::min(static_cast<size_t>(std::max(k, 1)), out.top.size());
+  std::partial_sort(out.top.begin(), out.top.begin() + static_cast<ptrdiff_t>(wanted),
+                    out.top.end(), before);
+  out.argmax = out.top.front();
+  out.top.resize(k > 0 ? wanted : 0);
 }
 
 void ReadSlowly(absl::Span<const float> row, int k, double lse, FastRow& out) {
@@ -74,17 +81,19 @@ void Slow(absl::Span<const float> p, absl::Span<const float> q, int k, FastResul
   ReadSlowly(q, k, d.candidate_lse, result.candidate);
 }
 
-// Fills kl and both lse from sums about `shift`. False where too little is left of them after
-// cancellation: most of p has moved by another amount than `shift`.
-bool Finish(const Sums& sums, double max, double shift, FastResult& result) {
-  const double convex = sums.convex / sums.weight;
-  const double y = sums.linear / sums.weight + convex;
+// Fills kl and both lse. False where too little is left of the sums after cancellation: most of p
+// has moved by another amount than the shift.
+bool Finish(const fast::Pass& pass, FastResult& result) {
+  const fast::Sums& sums = pass.sums;
+  const double convex = sums.convex / sums.weight, linear = sums.linear / sums.weight;
+  const double y = linear + convex;
   result.kl = LogMinusLinear(y) + convex;
-  result.reference.lse = max + std::log(sums.weight);
-  result.candidate.lse = result.reference.lse + shift + std::log1p(y);
+  result.reference.lse = pass.max + std::log(sums.weight);
+  result.candidate.lse = result.reference.lse + pass.shift + std::log1p(y);
   constexpr double kRounding = 2e-7;  // of y, which enters with its derivative
-  const double error = kRounding * std::abs(sums.linear / sums.weight) * std::abs(y / (1 + y));
-  return error <= 2e-6 * result.kl + 1e-10;
+  constexpr double kLargest = 1e15;   // beyond, single exponentials may have overflown
+  const double error = kRounding * std::abs(linear) * std::abs(y / (1 + y));
+  return y < kLargest && error <= 2e-6 * result.kl + 1e-10;
 }
 
 }  // namespace
@@ -104,26 +113,29 @@ InstructionSet BestInstructionSet() {
 
 const FastResult& FastDivergence::operator()(absl::Span<const float> reference,
                                              absl::Span<const float> candidate) {
-  const Kernels& kernels = kKernels[static_cast<size_t>(set_)];
-  const Scan p = ScanOf(kernels, reference, k_, result_.reference);
-  const Scan q = ScanOf(kernels, candidate, k_, result_.candidate);
-  if (!p.finite() || !q.finite()) {
+  const size_t groups = (reference.size() + fast::kGroup - 1) / fast::kGroup;
+  reference_maxima_.resize(groups);
+  candidate_maxima_.resize(groups);
+  fast::Pass pass;
+  bool done = false;
+  for (int round = 0; round < 3 && !done; ++round) {
+    const float shift =
+        pass.shift + static_cast<float>(round == 0 ? 0 : pass.sums.linear / pass.sums.weight);
+    pass = {};
+    pass.shift = shift;
+    kKernels[static_cast<size_t>(set_)](reference.data(), candidate.data(), reference.size(),
+                                        round == 0, reference_maxima_.data(),
+                                        candidate_maxima_.data(), pass);
+    if (std::isnan(pass.poison)) break;
+    done = Finish(pass, result_);
+  }
+  if (!done) {
     Slow(reference, candidate, k_, result_);
     return result_;
   }
   result_.non_finite = 0;
-  const float max = reference[static_cast<size_t>(p.argmax)];
-  const float candidate_max = candidate[static_cast<size_t>(q.argmax)];
-  float shift = candidate_max - max;
-  for (int round = 0; round < 2; ++round) {
-    Sums sums;
-    kernels.add(reference.data(), candidate.data(), reference.size(), max, shift, sums);
-    if (Finish(sums, max, shift, result_)) return result_;
-    shift += static_cast<float>(sums.linear / sums.weight);
-    constexpr float kLargestExponent = 60;
-    if (!(candidate_max - max - shift < kLargestExponent)) break;
-  }
-  Slow(reference, candidate, k_, result_);
+  ReadTop(reference, reference_maxima_, k_, result_.reference, scratch_);
+  ReadTop(candidate, candidate_maxima_, k_, result_.candidate, scratch_);
   return result_;
 }
 

@@ -33,7 +33,7 @@ struct FastResult {
 enum class InstructionSet { kBaseline, kAvx2, kAvx512 };
 InstructionSet BestInstructionSet();  // that this machine has
 
-// Keeps its result between rows. Not thread-safe; one for each thread.
+// Keeps its result and scratch between rows. Not thread-safe; one for each thread.
 class FastDivergence {
  public:
   // `set` must be one that this machine has.
@@ -48,6 +48,7 @@ class FastDivergence {
   const int k_;
   const InstructionSet set_;
   FastResult result_;
+  std::vector<float> reference_maxima_, candidate_maxima_, scratch_;
 };
 
 }  // namespace crosscheck::quality

@@ -5,72 +5,57 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
-#include <utility>
-#include <vector>
 
 #define CROSSCHECK_INLINE [[gnu::always_inline]] inline
 
 namespace crosscheck::quality::fast {
 
-// Grows with z, integers compare as the floats do; -0 is +0. Beyond +-kLargestFinite: infinity,
-// NaN.
-CROSSCHECK_INLINE int32_t Key(float z) {
-  const auto bits = std::bit_cast<int32_t>(z + 0.0f);
-  return bits ^ ((bits >> 31) & 0x7fffffff);
-}
-inline constexpr int32_t kLargestFinite = 0x7f7fffff;
-inline constexpr int32_t kLeastFinite = ~kLargestFinite;
+inline constexpr size_t kGroup = 64;  // neighbours whose maximum is kept
 
-// What one look at a row finds: the argmax, whether all is finite, and candidates for the top k.
-struct Scan {
-  size_t k = 0;
-  int32_t max = std::numeric_limits<int32_t>::min(), min = std::numeric_limits<int32_t>::max();
-  int32_t argmax = -1;
-  int32_t threshold = std::numeric_limits<int32_t>::min();  // key of the k-th largest so far
-  std::vector<std::pair<int32_t, int32_t>> largest;         // (-key - 1, id): sorts as TopKIds
+using Vector = float __attribute__((vector_size(64)));  // local variables only: no ABI of its own
 
-  bool finite() const { return max <= kLargestFinite && min >= kLeastFinite; }
-  void Shrink() {
-    if (largest.size() <= k) return;
-    const auto end = largest.begin() + static_cast<ptrdiff_t>(k);
-    std::nth_element(largest.begin(), end - 1, largest.end());
-    largest.erase(end, largest.end());
-    threshold = ~largest.back().first;
+// The maxima of the groups of a row, and whether all of it is finite.
+CROSSCHECK_INLINE void AddMaxima(const float* row, size_t size, float* maxima, float& poison) {
+  Vector zeros{};  // turns NaN as soon as an infinity or a NaN was multiplied by 0
+  size_t i = 0;
+  for (; i + kGroup <= size; i += kGroup) {
+    Vector a, b, c, d;
+    std::memcpy(&a, row + i, sizeof a);
+    std::memcpy(&b, row + i + 16, sizeof b);
+    std::memcpy(&c, row + i + 32, sizeof c);
+    std::memcpy(&d, row + i + 48, sizeof d);
+    zeros += a * 0.0f + b * 0.0f + (c * 0.0f + d * 0.0f);
+    a = a > b ? a : b;
+    c = c > d ? c : d;
+    a = a > c ? a : c;
+    const auto e8 = __builtin_shufflevector(a, a, 0, 1, 2, 3, 4, 5, 6, 7);
+    const auto f8 = __builtin_shufflevector(a, a, 8, 9, 10, 11, 12, 13, 14, 15);
+    const auto m8 = e8 > f8 ? e8 : f8;
+    const auto e4 = __builtin_shufflevector(m8, m8, 0, 1, 2, 3);
+    const auto f4 = __builtin_shufflevector(m8, m8, 4, 5, 6, 7);
+    const auto m4 = e4 > f4 ? e4 : f4;
+    maxima[i / kGroup] = std::max(std::max(m4[0], m4[1]), std::max(m4[2], m4[3]));
   }
-  // Looks closer at a block that holds a new maximum or a member of the top k.
-  void Take(const float* row, size_t begin, size_t end, int32_t block_max) {
-    for (size_t i = begin; i < end; ++i) {
-      const int32_t key = Key(row[i]);
-      if (key == block_max && key > max) max = key, argmax = static_cast<int32_t>(i);
-      if (k == 0 || key <= threshold) continue;
-      largest.emplace_back(~key, static_cast<int32_t>(i));
-      if (largest.size() >= 2 * k + 64) Shrink();
-    }
+  float rest = 0;
+  for (int lane = 0; lane < 16; ++lane) rest += zeros[lane];
+  if (i < size) maxima[i / kGroup] = row[i];
+  for (; i < size; ++i) {
+    rest += row[i] * 0.0f;
+    maxima[i / kGroup] = std::max(maxima[i / kGroup], row[i]);
   }
-};
-
-CROSSCHECK_INLINE void ScanRow(const float* row, size_t size, Scan& scan) {
-  constexpr size_t kBlock = 128;
-  for (size_t begin = 0; begin < size; begin += kBlock) {
-    const size_t end = std::min(begin + kBlock, size);
-    int32_t max = std::numeric_limits<int32_t>::min(), min = std::numeric_limits<int32_t>::max();
-    for (size_t i = begin; i < end; ++i) {
-      const int32_t key = Key(row[i]);
-      max = std::max(max, key);
-      min = std::min(min, key);
-    }
-    scan.min = std::min(scan.min, min);
-    if (max > scan.max || (scan.k > 0 && max > scan.threshold)) scan.Take(row, begin, end, max);
-  }
+  poison += rest;
 }
 
-// e^a for a <= 88, within 2e-7 of its value; 0 below -87.
+// e^a within 2e-7 of its value for -87 <= a <= 88; 0 below, e^88 above.
 CROSSCHECK_INLINE float Exp(float a) {
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: what is added loses its fraction
-  const float clamped = a < -87.0f ? -87.0f : a;
+  const float above = a < -87.0f ? -87.0f : a;
+  const float clamped = above > 88.0f ? 88.0f : above;
   const float shifted = clamped * 1.44269504f + kRound;
   const float n = shifted - kRound;
   const float r = (clamped - n * 0.693145752f) - n * 1.42860677e-6f;
@@ -105,6 +90,9 @@ CROSSCHECK_INLINE float ExpMinusLinearSmall(float x) {
 // With w = e^(z - max) and x = (z' - z) - shift: sums of w, w x and w (e^x - 1 - x).
 struct Sums {
   double weight = 0, linear = 0, convex = 0;
+
+  void Scale(double factor) { weight *= factor, linear *= factor, convex *= factor; }
+  void Add(const Sums& s) { weight += s.weight, linear += s.linear, convex += s.convex; }
 };
 
 // At most 1,024 terms; returns the bits of the largest |x|, above which e^x - 1 - x is no
@@ -147,22 +135,43 @@ CROSSCHECK_INLINE void AddLarge(const float* p, const float* q, size_t size, flo
   sums.weight += weight, sums.linear += linear, sums.convex += convex;
 }
 
-CROSSCHECK_INLINE void AddRows(const float* p, const float* q, size_t size, float max, float shift,
-                               Sums& sums) {
+// What one look at two rows finds.
+struct Pass {
+  float max = -std::numeric_limits<float>::infinity();  // of p, in whose exponentials sums are
+  float shift = 0;
+  Sums sums;
+  float poison = 0;  // NaN: some logit is not finite
+};
+
+// One pass over both rows: group maxima, and the sums about `shift`; where `choose`, the shift is
+// first set to the difference at the largest logit of the first block. Each block is summed while
+// it is in the cache.
+CROSSCHECK_INLINE void Compare(const float* p, const float* q, size_t size, bool choose,
+                               float* p_maxima, float* q_maxima, Pass& pass) {
   constexpr size_t kBlock = 1024;
   constexpr int32_t kOne = std::bit_cast<int32_t>(1.0f);
-  bool large = false;  // the last block was: so will be this one
+  bool large = false;  // the block before was: so will be this one
   for (size_t begin = 0; begin < size; begin += kBlock) {
     const size_t count = std::min(kBlock, size - begin);
-    if (!large) {
-      Sums block;
-      large = AddSmall(p + begin, q + begin, count, max, shift, block) > kOne;
-      if (!large) {
-        sums.weight += block.weight, sums.linear += block.linear, sums.convex += block.convex;
-        continue;
-      }
+    float* maxima = p_maxima + begin / kGroup;
+    AddMaxima(p + begin, count, maxima, pass.poison);
+    AddMaxima(q + begin, count, q_maxima + begin / kGroup, pass.poison);
+    const float max = *std::max_element(maxima, maxima + (count + kGroup - 1) / kGroup);
+    if (max > pass.max) {
+      pass.sums.Scale(std::exp(static_cast<double>(pass.max) - max));
+      pass.max = max;
     }
-    AddLarge(p + begin, q + begin, count, max, shift, sums);
+    if (choose && begin == 0) {
+      const size_t top = static_cast<size_t>(std::find(p, p + count, max) - p) % count;
+      pass.shift = q[top] - p[top];
+    }
+    Sums block;
+    if (!large) {
+      large = AddSmall(p + begin, q + begin, count, pass.max, pass.shift, block) > kOne;
+      if (large) block = {};
+    }
+    if (large) AddLarge(p + begin, q + begin, count, pass.max, pass.shift, block);
+    pass.sums.Add(block);
   }
 }
 
