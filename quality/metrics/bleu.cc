@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_replace.h"
-#include "quality/metrics/utf8.h"
+#include "quality/metrics/characters.h"
 
 namespace crosscheck::quality {
 namespace {
@@ -83,8 +83,8 @@ Counts NGrams(const std::vector<std::string>& words, size_t n) {
 // beside ASCII characters.
 std::vector<std::string> Tokenise13a(std::string_view text) {
   text = StripTrailingSpaces(text);
-  std::string line = absl::StrReplaceAll(absl::string_view(text.data(), text.size()),
-                                         {{"<skipped>", ""}});
+  std::string line =
+      absl::StrReplaceAll(absl::string_view(text.data(), text.size()), {{"<skipped>", ""}});
   line = absl::StrReplaceAll(line, {{"-\n", ""}});
   line = absl::StrReplaceAll(line, {{"\n", " "}});
   // One after the other: &amp;lt; becomes <.
@@ -143,9 +143,9 @@ double BleuScore(const BleuCounts& counts) {
     if (counts.total[n] == 0) return 0;
     const auto total = static_cast<double>(counts.total[n]);
     if (counts.matches[n] == 0) smoothing *= 2;
-    log_sum += std::log(counts.matches[n] == 0
-                            ? 100 / (smoothing * total)
-                            : 100 * static_cast<double>(counts.matches[n]) / total);
+    log_sum +=
+        std::log(counts.matches[n] == 0 ? 100 / (smoothing * total)
+                                        : 100 * static_cast<double>(counts.matches[n]) / total);
   }
   const auto length = static_cast<double>(counts.candidate_length);
   const auto wanted = static_cast<double>(counts.reference_length);

@@ -31,7 +31,8 @@ struct Pair {
   std::vector<int> reference, candidate;
 };
 
-std::vector<Pair> NumberNGrams(absl::Span<const PromptSamples> prompts, size_t n, size_t& distinct) {
+std::vector<Pair> NumberNGrams(absl::Span<const PromptSamples> prompts, size_t n,
+                               size_t& distinct) {
   std::map<std::vector<int32_t>, int> numbers;
   const auto read = [&](const std::vector<int32_t>& ids) {
     std::vector<int> grams;
@@ -66,8 +67,8 @@ std::vector<double> LawAt(absl::Span<const double> logits, double temperature) {
 
 double DrawsAgainstLaw::squared_effect() const {
   if (draws == 0) return 0;
-  return std::max(0.0, (pearson.statistic - pearson.degrees_of_freedom) /
-                           static_cast<double>(draws));
+  return std::max(0.0,
+                  (pearson.statistic - pearson.degrees_of_freedom) / static_cast<double>(draws));
 }
 
 DrawsAgainstLaw CompareDraws(absl::Span<const int64_t> counts, absl::Span<const double> p) {

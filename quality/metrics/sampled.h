@@ -42,9 +42,10 @@ struct PromptSamples {
 };
 
 struct NGramDistance {
-  double divergence = 0;  // Jensen-Shannon of the pooled n-gram counts: positive also under the null
-  double excess = 0;      // less its mean under swaps: 0 on average where the laws are equal
-  double p_value = 1;     // (1 + swaps with at least this divergence) / (1 + swaps)
+  double divergence =
+      0;               // Jensen-Shannon of the pooled n-gram counts: positive also under the null
+  double excess = 0;   // less its mean under swaps: 0 on average where the laws are equal
+  double p_value = 1;  // (1 + swaps with at least this divergence) / (1 + swaps)
 };
 inline constexpr int kSwaps = 1000;
 // Each swap exchanges the two sides of each pair with probability 1/2, within its prompt.

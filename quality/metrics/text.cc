@@ -9,7 +9,7 @@
 #include <set>
 
 #include "fmt/format.h"
-#include "quality/metrics/utf8.h"
+#include "quality/metrics/characters.h"
 
 namespace crosscheck::quality {
 namespace {

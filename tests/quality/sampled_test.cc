@@ -87,8 +87,7 @@ TEST(CompareNGrams, SwapsRemoveTheBiasOfEqualLaws) {
   double excess = 0;
   int rejected = 0;
   for (uint64_t seed = 0; seed < 40; ++seed) {
-    const NGramDistance d =
-        CompareNGrams(Generations(12, 0, seed), 2, Stream(seed, "swaps"), 200);
+    const NGramDistance d = CompareNGrams(Generations(12, 0, seed), 2, Stream(seed, "swaps"), 200);
     EXPECT_GT(d.divergence, 0.01);  // of equal laws: all bias
     excess += d.excess / 40;
     rejected += d.p_value <= 0.05;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "quality/metrics/bleu.h"
-#include "quality/metrics/utf8.h"
+#include "quality/metrics/characters.h"
 
 namespace crosscheck::quality {
 namespace {
@@ -108,7 +108,8 @@ TEST(GarbledReasons, ALowMatchAloneIsNone) {
   EXPECT_THAT(GarbledReasons(ours, {other, "\x01\x02"}, 0), ElementsAre(HasSubstr("control")));
   const Ids loop(50, 5);
   EXPECT_THAT(GarbledReasons(ours, {loop, "x"}, 0), ElementsAre(HasSubstr("repeated")));
-  EXPECT_THAT(GarbledReasons({Ids(50, 4), "x"}, {loop, "x"}, 0), IsEmpty());  // so does the reference
+  EXPECT_THAT(GarbledReasons({Ids(50, 4), "x"}, {loop, "x"}, 0),
+              IsEmpty());  // so does the reference
   EXPECT_THAT(GarbledReasons(ours, {{}, ""}, 0), ElementsAre(HasSubstr("empty")));
   EXPECT_THAT(GarbledReasons({Ids{1, 2}, "x"}, {{}, ""}, 0), IsEmpty());
   EXPECT_THAT(GarbledReasons(ours, {reference, "\x01\x02"}, 9), IsEmpty());

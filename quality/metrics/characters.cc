@@ -1,4 +1,4 @@
-#include "quality/metrics/utf8.h"
+#include "quality/metrics/characters.h"
 
 #include <cstddef>
 
@@ -10,10 +10,8 @@ struct Form {
   size_t length;
   int32_t least;  // a smaller value has a shorter form
 };
-constexpr Form kForms[] = {{0x80, 0x00, 1, 0},
-                           {0xe0, 0xc0, 2, 0x80},
-                           {0xf0, 0xe0, 3, 0x800},
-                           {0xf8, 0xf0, 4, 0x10000}};
+constexpr Form kForms[] = {
+    {0x80, 0x00, 1, 0}, {0xe0, 0xc0, 2, 0x80}, {0xf0, 0xe0, 3, 0x800}, {0xf8, 0xf0, 4, 0x10000}};
 
 // 0: no valid character begins here.
 size_t Decode(std::string_view text, int32_t& character) {

@@ -1,6 +1,6 @@
 // Characters of UTF-8 text.
-#ifndef CROSSCHECK_QUALITY_METRICS_UTF8_H_
-#define CROSSCHECK_QUALITY_METRICS_UTF8_H_
+#ifndef CROSSCHECK_QUALITY_METRICS_CHARACTERS_H_
+#define CROSSCHECK_QUALITY_METRICS_CHARACTERS_H_
 
 #include <cstdint>
 #include <string_view>
@@ -18,4 +18,4 @@ int64_t CountCharacters(std::string_view text);
 
 }  // namespace crosscheck::quality
 
-#endif  // CROSSCHECK_QUALITY_METRICS_UTF8_H_
+#endif  // CROSSCHECK_QUALITY_METRICS_CHARACTERS_H_
