@@ -45,8 +45,8 @@ class Progress {
     std::string line = fmt::format("{}: {}/{}", name, done, total);
     if (!last && rate > 0) line += fmt::format(", {:.0f} s left", (total - done) / rate);
     if (last) line += fmt::format(", {:.1f} s", seconds);
-    std::cerr << (LiveTerminal() ? "\r\x1b[K" : "") << line
-              << (LiveTerminal() && !last ? "" : "\n") << std::flush;
+    std::cerr << (LiveTerminal() ? "\r\x1b[K" : "") << line << (LiveTerminal() && !last ? "" : "\n")
+              << std::flush;
   }
 
  private:
@@ -150,7 +150,8 @@ int RunCompare(CompareFlags& flags) {
     for (const std::string& line : *lines) std::cout << line << "\n";
     return kExitClean;
   }
-  if (absl::Status status = PrepareOutputFolder(flags.options.out); !status.ok()) return Fail(status);
+  if (absl::Status status = PrepareOutputFolder(flags.options.out); !status.ok())
+    return Fail(status);
   auto comparison = quality::Compare(flags.options);
   if (!comparison.ok()) return Fail(comparison.status());
   for (quality::ConfigurationResult& result : comparison->configurations) {

@@ -38,9 +38,11 @@ std::vector<double> LayerValues(const Gate& gate, const std::vector<LayerStage>&
     const double value = LayerValue(gate, stage);
     if (!named || std::isnan(value)) continue;
     // What is outside the layers has no number among theirs; each stage there is one of its own.
-    const int layer = stage.layer >= 0 ? stage.layer : -1 - static_cast<int>(&stage - stages.data());
+    const int layer =
+        stage.layer >= 0 ? stage.layer : -1 - static_cast<int>(&stage - stages.data());
     const auto [place, fresh] = worst.try_emplace(layer, value);
-    if (!fresh) place->second = least ? std::min(place->second, value) : std::max(place->second, value);
+    if (!fresh)
+      place->second = least ? std::min(place->second, value) : std::max(place->second, value);
   }
   std::vector<double> values;
   for (const auto& [layer, value] : worst) values.push_back(value);
@@ -105,8 +107,8 @@ int PromptsNeeded(const GateFile& gates, const std::vector<Configuration>& confi
           return gate.AppliesTo(configuration.name.substr(0, configuration.name.find('@')));
         });
     if (!applies || gate.metric.kind != MetricKind::kRate || !gate.min || *gate.min >= 1) continue;
-    needed = std::max(needed, std::min(gate.max_prompts,
-                                       TrialsToPass(*gate.min, kMisses, gates.confidence)));
+    needed = std::max(
+        needed, std::min(gate.max_prompts, TrialsToPass(*gate.min, kMisses, gates.confidence)));
   }
   return static_cast<int>(needed);
 }

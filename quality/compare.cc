@@ -35,6 +35,46 @@ class Runner {
  public:
   explicit Runner(const CompareOptions& options) : options_(options) {}
 
+  absl::StatusOr<std::vector<std::string>> Describe() {
+    if (absl::Status status = Prepare(); !status.ok()) return status;
+    const Inputs& inputs = comparison_.inputs;
+    const int64_t positions = Positions();
+    const auto configurations = static_cast<int64_t>(options_.configurations.size());
+    const double gib =
+        static_cast<double>(positions * BytesPerPosition(comparison_.mode, {}, spec_.vocab)) /
+        (int64_t{1} << 30);
+    std::vector<std::string> lines = {
+        absl::StrFormat(
+            "reference: %s; %d prompts, %d further ones from the text, %d tokens of text in "
+            "%d windows",
+            comparison_.reference, inputs.given,
+            static_cast<int>(inputs.prompts.size()) - inputs.given, inputs.text.size(),
+            inputs.windows.size()),
+        absl::StrFormat(
+            "positions with logits: at most %d for each side, %d sides with the noise floor",
+            positions, configurations + 2),
+        absl::StrFormat("greedy tokens: at most %d for each side",
+                        static_cast<int64_t>(inputs.prompts.size()) * options_.greedy_tokens),
+        absl::StrFormat(
+            "dump of the reference: mode %s, about %.2f GiB; of a configuration: %.3f GiB",
+            std::string(kLogitModeNames[static_cast<size_t>(comparison_.mode)]), gib,
+            static_cast<double>(positions *
+                                BytesPerPosition(LogitMode::kScalars, {}, spec_.vocab)) /
+                (int64_t{1} << 30))};
+    auto time = EstimateSeconds();
+    if (!time.ok()) return time.status();
+    lines.push_back(
+        absl::StrFormat("time: about %.0f s for the reference, from %d positions of the first "
+                        "prompt; an engine's own "
+                        "speed is not known before it runs",
+                        *time, kTimedPositions));
+    for (const Configuration& configuration : options_.configurations) {
+      lines.push_back(absl::StrCat("configuration ", configuration.name, ": ", configuration.engine,
+                                   configuration.note.empty() ? "" : "; ", configuration.note));
+    }
+    return lines;
+  }
+
   absl::StatusOr<Comparison> Run() {
     if (absl::Status status = Prepare(); !status.ok()) return status;
     if (absl::Status status = RecordReference(); !status.ok()) return status;
@@ -60,8 +100,8 @@ class Runner {
     comparison_.model = *std::move(identity);
     auto spec = ReadConfig(options_.model);
     if (!spec.ok()) return spec.status();
-    auto inputs = ReadInputs(options_.inputs, options_.model, spec->vocab, spec->max_positions,
-                             LongestRun());
+    auto inputs =
+        ReadInputs(options_.inputs, options_.model, spec->vocab, spec->max_positions, LongestRun());
     if (!inputs.ok()) return inputs.status();
     comparison_.inputs = *std::move(inputs);
     comparison_.mode = ChooseMode(spec->vocab);
@@ -85,6 +125,22 @@ class Runner {
     const auto prompts = static_cast<int64_t>(comparison_.inputs.given);
     return prompts * options_.forced_positions +
            static_cast<int64_t>(comparison_.inputs.text.size());
+  }
+
+  static constexpr int kTimedPositions = 16;
+
+  // Of the reference, by what a few steps of it take.
+  absl::StatusOr<double> EstimateSeconds() const {
+    auto side = Side::Open(
+        {.engine = comparison_.reference, .model = options_.model, .adapter = options_.adapter});
+    if (!side.ok()) return side.status();
+    const double before = (*side)->seconds();
+    const Prompt& first = comparison_.inputs.prompts[0];
+    auto run = (*side)->Generate(first.ids, first.text, kTimedPositions);
+    if (!run.ok()) return run.status();
+    const double each = ((*side)->seconds() - before) / kTimedPositions;
+    const auto greedy = static_cast<int64_t>(comparison_.inputs.prompts.size()) * LongestRun();
+    return each * static_cast<double>(Positions() + greedy);
   }
 
   void Say(std::string_view line) const {
@@ -147,7 +203,8 @@ class Runner {
     if (!continuation.ok()) return continuation.status();
     std::vector<int32_t> ids = comparison_.inputs.prompts[static_cast<size_t>(item)].ids;
     const auto tokens = (*continuation)->As<int32_t>();
-    ids.insert(ids.end(), tokens.begin(), tokens.begin() + std::min<ptrdiff_t>(position, tokens.size()));
+    ids.insert(ids.end(), tokens.begin(),
+               tokens.begin() + std::min<ptrdiff_t>(position, tokens.size()));
     const int last = static_cast<int>(ids.size());
     auto rows = reference_side_->LogitRows(ids, {last - 1, last}, Evaluation::kDecode);
     if (!rows.ok()) return rows.status();
@@ -220,14 +277,14 @@ class Runner {
       if (!errors.ok()) return errors.status();
       for (const double error : *errors) allowed_.push_back(kReferenceMultiplier * error);
     }
-    status = Summarise(*reference_dump_, **dump,
-                       {.inputs = &comparison_.inputs,
-                        .allowed = &allowed_,
-                        .greedy_tokens = options_.greedy_tokens,
-                        .eos = spec_.eos,
-                        .gap = [this](int item, int position,
-                                      int token) { return GapOf(item, position, token); }},
-                       result);
+    status = Summarise(
+        *reference_dump_, **dump,
+        {.inputs = &comparison_.inputs,
+         .allowed = &allowed_,
+         .greedy_tokens = options_.greedy_tokens,
+         .eos = spec_.eos,
+         .gap = [this](int item, int position, int token) { return GapOf(item, position, token); }},
+        result);
     if (!status.ok() || noise) return status;
     return MeasureLayers({.reference = reference_dump_.get(),
                           .candidate = dump->get(),
@@ -321,6 +378,10 @@ class Runner {
 };
 
 }  // namespace
+
+absl::StatusOr<std::vector<std::string>> DescribeComparison(const CompareOptions& options) {
+  return Runner(options).Describe();
+}
 
 absl::StatusOr<Comparison> Compare(const CompareOptions& options) { return Runner(options).Run(); }
 

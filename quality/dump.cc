@@ -96,10 +96,9 @@ absl::StatusOr<Json> ModelIdentity(const std::string& folder) {
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename();
     const std::string extension = entry.path().extension();
-    if (name != "config.json" && name != "quantize_index.json" && extension != ".safetensors" &&
-        extension != ".q4" && extension != ".f16") {
-      continue;
-    }
+    const bool weights = extension == ".q4" || extension == ".f16" ||
+                         (name.starts_with("model") && extension == ".safetensors");
+    if (name != "config.json" && name != "quantize_index.json" && !weights) continue;
     auto hash = Sha256OfFile(entry.path());
     if (!hash.ok()) return hash.status();
     files[name] = *std::move(hash);

@@ -69,7 +69,8 @@ absl::Status AddTextPrompts(const InputOptions& options, Inputs& inputs) {
 absl::StatusOr<Inputs> ReadInputs(const InputOptions& options, const std::string& model_folder,
                                   int vocab, int context, int max_tokens) {
   Inputs inputs;
-  auto prompts = options.prompts_file.empty() ? DefaultPrompts() : ReadPrompts(options.prompts_file);
+  auto prompts =
+      options.prompts_file.empty() ? DefaultPrompts() : ReadPrompts(options.prompts_file);
   if (!prompts.ok()) return prompts.status();
   inputs.prompts = *std::move(prompts);
   if (options.limit > 0 && inputs.prompts.size() > static_cast<size_t>(options.limit)) {

@@ -20,7 +20,7 @@ struct InputOptions {
   std::string text_file;     // "": no text, no perplexity
   int limit = 0;             // prompts; 0: all
   int text_tokens = 0;       // of the text; 0: all
-  int prompts_wanted = 0;      // pieces of the text are added up to so many
+  int prompts_wanted = 0;    // pieces of the text are added up to so many
   WindowPlan windows;
   int step_targets = 256;      // of the text, evaluated token by token
   bool truncate_left = false;  // cut prompts that do not fit the context instead of refusing them

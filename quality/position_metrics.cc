@@ -39,7 +39,8 @@ double RankOf(int32_t token, absl::Span<const float> row) {
   return static_cast<double>(rank);
 }
 
-// Largest and root mean square of the differences less their mean, over tokens finite on both sides.
+// Largest and root mean square of the differences less their mean, over tokens finite on both
+// sides.
 void CentredDifferences(absl::Span<const float> a, absl::Span<const float> b,
                         PositionMetrics& metrics) {
   double sum = 0, squares = 0, least = INFINITY, largest = -INFINITY;
@@ -104,14 +105,13 @@ PositionMetrics ComparePosition(const StoredTopK& reference, absl::Span<const fl
   const auto doubles = [](absl::Span<const float> values, size_t count) {
     return std::vector<double>(values.begin(), values.begin() + static_cast<ptrdiff_t>(count));
   };
-  const absl::Span<const int32_t> top = stored(reference.top_ids), tail = stored(reference.tail_ids);
-  const TopKDivergence divergence =
-      DivergenceOfTopK({.lse = reference.lse,
-                        .top = doubles(reference.top_logits, top.size()),
-                        .tail = doubles(reference.tail_logits, tail.size())},
-                       {.lse = StatOf(candidate, -1).lse,
-                        .top = At(candidate, top),
-                        .tail = At(candidate, tail)});
+  const absl::Span<const int32_t> top = stored(reference.top_ids),
+                                  tail = stored(reference.tail_ids);
+  const TopKDivergence divergence = DivergenceOfTopK(
+      {.lse = reference.lse,
+       .top = doubles(reference.top_logits, top.size()),
+       .tail = doubles(reference.tail_logits, tail.size())},
+      {.lse = StatOf(candidate, -1).lse, .top = At(candidate, top), .tail = At(candidate, tail)});
   PositionMetrics metrics{.kl = divergence.kl,
                           .reverse_kl = kUnknown,
                           .total_variation = kUnknown,
@@ -121,9 +121,10 @@ PositionMetrics ComparePosition(const StoredTopK& reference, absl::Span<const fl
   AddOverlaps(top, theirs, metrics);
   metrics.rank = RankOf(top[0], candidate);
   const auto place = std::find(top.begin(), top.end(), theirs[0]);
-  metrics.gap = place == top.end() ? kUnknown
-                                   : static_cast<double>(reference.top_logits[0]) -
-                                         reference.top_logits[static_cast<size_t>(place - top.begin())];
+  metrics.gap = place == top.end()
+                    ? kUnknown
+                    : static_cast<double>(reference.top_logits[0]) -
+                          reference.top_logits[static_cast<size_t>(place - top.begin())];
   return metrics;
 }
 

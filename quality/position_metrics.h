@@ -38,8 +38,8 @@ struct StoredTopK {
   absl::Span<const int32_t> top_ids, tail_ids;  // -1: fewer than there is room for
   absl::Span<const float> top_logits, tail_logits;
 };
-// KL is unbiased over the draws of the tail. Only KL, overlaps, rank and, where the candidate's most
-// likely token is stored, the gap are known.
+// KL is unbiased over the draws of the tail. Only KL, overlaps, rank and, where the candidate's
+// most likely token is stored, the gap are known.
 PositionMetrics ComparePosition(const StoredTopK& reference, absl::Span<const float> candidate);
 
 }  // namespace crosscheck::quality

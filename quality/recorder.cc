@@ -50,8 +50,8 @@ class TopKColumns {
   }
 
   void AppendTo(const std::string& track, int index, std::vector<Tensor>& tensors) const {
-    tensors.push_back(
-        MakeTensor(TensorName(track, index, "top_ids"), {rows_, top_}, absl::MakeConstSpan(top_ids_)));
+    tensors.push_back(MakeTensor(TensorName(track, index, "top_ids"), {rows_, top_},
+                                 absl::MakeConstSpan(top_ids_)));
     tensors.push_back(MakeTensor(TensorName(track, index, "top_logits"), {rows_, top_},
                                  absl::MakeConstSpan(top_logits_)));
     tensors.push_back(MakeTensor(TensorName(track, index, "tail_ids"), {rows_, tail_},
@@ -185,8 +185,8 @@ absl::Status Recorder::Greedy(const std::vector<Prompt>& prompts, int max_tokens
       Shards("greedy", static_cast<int>(prompts.size()), 1),
       [&](int item, std::vector<Tensor>& tensors) {
         const Prompt& prompt = prompts[static_cast<size_t>(item)];
-        auto generated = side_.Generate(prompt.ids, prompt.text,
-                                        item < longer ? longer_max_tokens : max_tokens);
+        auto generated =
+            side_.Generate(prompt.ids, prompt.text, item < longer ? longer_max_tokens : max_tokens);
         if (!generated.ok()) return generated.status();
         tensors.push_back(Ids(TensorName("greedy", item, "prompt"), prompt.ids));
         tensors.push_back(Ids(TensorName("greedy", item, "ids"), generated->ids));

@@ -87,8 +87,8 @@ class TopKDump : public ReferenceRows {
       const auto outside = [&](int32_t id) { return id >= candidate.vocab || id < -1; };
       if (std::any_of(stored.top_ids.begin(), stored.top_ids.end(), outside) ||
           std::any_of(stored.tail_ids.begin(), stored.tail_ids.end(), outside)) {
-        return absl::FailedPreconditionError(
-            absl::StrCat(dump_.folder(), ": ", tensors[0]->name, " holds an id outside the vocabulary"));
+        return absl::FailedPreconditionError(absl::StrCat(dump_.folder(), ": ", tensors[0]->name,
+                                                          " holds an id outside the vocabulary"));
       }
       const bool usable = StatOf(candidate.row(i), -1).finite() && stored.top_ids[0] >= 0;
       result.push_back(usable ? ComparePosition(stored, candidate.row(i)) : kNoMetrics);

@@ -71,8 +71,8 @@ class Side {
   // Unimplemented: the engine has no logits on this path. Aborted: it died, hung or lied.
   absl::StatusOr<Rows> LogitRows(absl::Span<const int32_t> ids, const Block& block,
                                  Evaluation evaluation);
-  // Temperature 0: greedy. Ends at the model's end-of-sequence id. `text`, where it is known, is for
-  // engines that take a prompt as text; OutOfRange: their tokenizer makes other ids of it.
+  // Temperature 0: greedy. Ends at the model's end-of-sequence id. `text`, where it is known, is
+  // for engines that take a prompt as text; OutOfRange: their tokenizer makes other ids of it.
   absl::StatusOr<Generated> Generate(absl::Span<const int32_t> ids, std::string_view text,
                                      int max_tokens, double temperature = 0, uint64_t seed = 0);
   // Intermediate values of one pass over ids, in the names of docs/localisation.md; `stages` empty:

@@ -96,9 +96,9 @@ struct ConfigurationResult {
   GateVerdict verdict() const;  // any failure or finding, then any undecided gate
 };
 
-// What a summary needs beside the two dumps. `allowed`: for each prompt of the forced track the error
-// of a logit that two legal roundings may make (judging.md 4.1, epsilon); for further prompts the
-// largest of them. Empty: none is known, nothing is waived.
+// What a summary needs beside the two dumps. `allowed`: for each prompt of the forced track the
+// error of a logit that two legal roundings may make (judging.md 4.1, epsilon); for further prompts
+// the largest of them. Empty: none is known, nothing is waived.
 struct SummaryInputs {
   const Inputs* inputs = nullptr;
   const std::vector<double>* allowed = nullptr;

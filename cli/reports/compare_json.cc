@@ -166,9 +166,10 @@ std::string CompareJunit(const quality::Comparison& comparison) {
       add(result.configuration.name, finding.kind, GateVerdict::kFail, finding.text);
     }
   }
-  return absl::StrCat("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"crosscheck compare\" tests=\"",
-                      tests, "\" failures=\"", failures, "\" skipped=\"", skipped, "\">\n", cases,
-                      "</testsuite>\n");
+  return absl::StrCat(
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"crosscheck compare\" tests=\"",
+      tests, "\" failures=\"", failures, "\" skipped=\"", skipped, "\">\n", cases,
+      "</testsuite>\n");
 }
 
 }  // namespace crosscheck

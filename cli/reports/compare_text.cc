@@ -31,7 +31,8 @@ std::string WithInterval(const Estimate* estimate) {
   if (std::isfinite(estimate->lower)) {
     text += fmt::format(" [{:.2g}, {:.2g}]", estimate->lower, estimate->upper);
   }
-  if (estimate->clusters > 0 && estimate->clusters < quality::kFewestClusters) text += " (few clusters)";
+  if (estimate->clusters > 0 && estimate->clusters < quality::kFewestClusters)
+    text += " (few clusters)";
   return text;
 }
 
@@ -63,7 +64,8 @@ std::string Deciding(const ConfigurationResult& result) {
     return absl::StrCat(result.findings[0].kind, ": ",
                         result.findings[0].text.substr(0, result.findings[0].text.find('\n')));
   }
-  for (const GateVerdict wanted : {GateVerdict::kFail, GateVerdict::kUndecided, GateVerdict::kPass}) {
+  for (const GateVerdict wanted :
+       {GateVerdict::kFail, GateVerdict::kUndecided, GateVerdict::kPass}) {
     for (const quality::GateOutcome& gate : result.gates) {
       if (gate.verdict == wanted && wanted != GateVerdict::kPass) {
         return absl::StrCat("gate ", gate.gate, ": ", gate.text);
@@ -85,20 +87,21 @@ std::string TableRow(const std::vector<std::string>& cells) {
 
 std::string Table(const quality::Comparison& comparison) {
   const std::vector<std::string> header = {
-      "configuration", "verdict",  "bits/w",  "MiB",        "KL mean",          "KL 99.9 %",
+      "configuration", "verdict",   "bits/w",       "MiB",        "KL mean",      "KL 99.9 %",
       "same top p",    "greedy 10", "margin-aware", "greedy all", "ln PPL ratio", "worst layer"};
   std::string text = TableRow(header);
   text += TableRow(std::vector<std::string>(header.size(), "---"));
   const std::string all = absl::StrCat("_", comparison.options.greedy_tokens);
   for (const ConfigurationResult& result : comparison.configurations) {
-    text += TableRow({result.configuration.name, Word(result.verdict()),
-                      fmt::format("{:.2f}", result.bits_per_weight),
-                      fmt::format("{:.1f}", static_cast<double>(result.weight_bytes) / (1 << 20)),
-                      WithInterval(Find(result, "kl_mean")), WithInterval(Find(result, "kl_q999")),
-                      Percent(Find(result, "top1_agreement")), Rate(Find(result, "greedy_match_10")),
-                      Rate(Find(result, "greedy_match_margin_aware_10")),
-                      Rate(Find(result, "greedy_match" + all)),
-                      WithInterval(Find(result, "perplexity_log_ratio")), WorstLayer(result)});
+    text +=
+        TableRow({result.configuration.name, Word(result.verdict()),
+                  fmt::format("{:.2f}", result.bits_per_weight),
+                  fmt::format("{:.1f}", static_cast<double>(result.weight_bytes) / (1 << 20)),
+                  WithInterval(Find(result, "kl_mean")), WithInterval(Find(result, "kl_q999")),
+                  Percent(Find(result, "top1_agreement")), Rate(Find(result, "greedy_match_10")),
+                  Rate(Find(result, "greedy_match_margin_aware_10")),
+                  Rate(Find(result, "greedy_match" + all)),
+                  WithInterval(Find(result, "perplexity_log_ratio")), WorstLayer(result)});
   }
   return text;
 }
@@ -117,7 +120,8 @@ std::string Identity(const quality::Comparison& comparison) {
 }
 
 std::string WorstPrompts(const ConfigurationResult& result) {
-  std::string text = "\n| KL | where | position | reference's token | candidate's |\n|---|---|---|---|---|\n";
+  std::string text =
+      "\n| KL | where | position | reference's token | candidate's |\n|---|---|---|---|---|\n";
   for (const quality::WorstPosition& worst : result.worst) {
     text += TableRow({fmt::format("{:.3g}", worst.kl), absl::StrCat(worst.track, " ", worst.item),
                       absl::StrCat(worst.position), absl::StrCat(worst.reference_token),
@@ -131,19 +135,21 @@ std::string LayerTable(const ConfigurationResult& result) {
       "\n| layer | stage | cosine mean | cosine 1 % | relative error | added error / bound |\n"
       "|---|---|---|---|---|---|\n";
   for (const quality::LayerStage& stage : result.layers) {
-    text += TableRow({stage.layer < 0 ? "" : absl::StrCat(stage.layer), stage.stage,
-                      fmt::format("{:.6f}", stage.cosine_mean), fmt::format("{:.6f}", stage.cosine_q01),
-                      fmt::format("{:.2e}", stage.relative_error_mean),
-                      std::isnan(stage.added_error_ratio)
-                          ? "–"
-                          : fmt::format("{:.2f}", stage.added_error_ratio)});
+    text += TableRow(
+        {stage.layer < 0 ? "" : absl::StrCat(stage.layer), stage.stage,
+         fmt::format("{:.6f}", stage.cosine_mean), fmt::format("{:.6f}", stage.cosine_q01),
+         fmt::format("{:.2e}", stage.relative_error_mean),
+         std::isnan(stage.added_error_ratio) ? "–"
+                                             : fmt::format("{:.2f}", stage.added_error_ratio)});
   }
   return text;
 }
 
 std::string Section(const ConfigurationResult& result) {
-  std::string text = absl::StrCat("\n## ", result.configuration.name, "\n\n", CompareSentence(result), "\n");
-  if (!result.configuration.note.empty()) absl::StrAppend(&text, "\n", result.configuration.note, ".\n");
+  std::string text =
+      absl::StrCat("\n## ", result.configuration.name, "\n\n", CompareSentence(result), "\n");
+  if (!result.configuration.note.empty())
+    absl::StrAppend(&text, "\n", result.configuration.note, ".\n");
   for (const quality::Finding& finding : result.findings) {
     absl::StrAppend(&text, "\n- **", finding.kind, "**: ", finding.text);
   }
@@ -155,8 +161,8 @@ std::string Section(const ConfigurationResult& result) {
   }
   absl::StrAppend(&text, "\n\n| metric | value | over |\n|---|---|---|\n");
   for (const auto& [name, estimate] : result.metrics) {
-    text += TableRow({name, WithInterval(&estimate),
-                      absl::StrCat(estimate.count, " in ", estimate.clusters)});
+    text += TableRow(
+        {name, WithInterval(&estimate), absl::StrCat(estimate.count, " in ", estimate.clusters)});
   }
   if (!result.worst.empty()) text += WorstPrompts(result);
   if (!result.layers.empty()) text += LayerTable(result);
@@ -166,8 +172,8 @@ std::string Section(const ConfigurationResult& result) {
 }  // namespace
 
 std::string CompareSentence(const ConfigurationResult& result) {
-  std::string text = absl::StrCat(result.configuration.name, " ", Word(result.verdict()), ": ",
-                                  Deciding(result));
+  std::string text =
+      absl::StrCat(result.configuration.name, " ", Word(result.verdict()), ": ", Deciding(result));
   if (const Estimate* greedy = Find(result, "greedy_match_margin_aware_10")) {
     absl::StrAppend(&text, "; ", Rate(greedy), " match at 10", ToleranceNote(result));
   }
@@ -177,20 +183,23 @@ std::string CompareSentence(const ConfigurationResult& result) {
 
 std::string CompareSummary(const quality::Comparison& comparison) {
   constexpr size_t kRows = 12;
-  std::string text = "| configuration | verdict | KL mean | same top p | greedy 10 | ln PPL ratio |\n"
-                     "|---|---|---|---|---|---|\n";
+  std::string text =
+      "| configuration | verdict | KL mean | same top p | greedy 10 | ln PPL ratio |\n"
+      "|---|---|---|---|---|---|\n";
   std::vector<std::pair<double, std::string>> worst;
   for (size_t i = 0; i < comparison.configurations.size(); ++i) {
     const ConfigurationResult& result = comparison.configurations[i];
     for (const quality::WorstPosition& w : result.worst) {
-      worst.emplace_back(-w.kl, fmt::format("{}: {} {} position {}, KL {:.2g}",
-                                            result.configuration.name, w.track, w.item, w.position, w.kl));
+      worst.emplace_back(
+          -w.kl, fmt::format("{}: {} {} position {}, KL {:.2g}", result.configuration.name, w.track,
+                             w.item, w.position, w.kl));
     }
     if (i >= kRows) continue;
-    text += TableRow({result.configuration.name, Word(result.verdict()),
-                      WithInterval(Find(result, "kl_mean")), Percent(Find(result, "top1_agreement")),
-                      Rate(Find(result, "greedy_match_margin_aware_10")),
-                      WithInterval(Find(result, "perplexity_log_ratio"))});
+    text +=
+        TableRow({result.configuration.name, Word(result.verdict()),
+                  WithInterval(Find(result, "kl_mean")), Percent(Find(result, "top1_agreement")),
+                  Rate(Find(result, "greedy_match_margin_aware_10")),
+                  WithInterval(Find(result, "perplexity_log_ratio"))});
   }
   if (comparison.configurations.size() > kRows) {
     absl::StrAppend(&text, comparison.configurations.size() - kRows, " more in the report\n");
@@ -203,7 +212,8 @@ std::string CompareSummary(const quality::Comparison& comparison) {
 }
 
 std::string CompareMarkdown(const quality::Comparison& comparison) {
-  std::string text = absl::StrCat("# crosscheck compare: ", Word(OverallVerdict(comparison)), "\n\n");
+  std::string text =
+      absl::StrCat("# crosscheck compare: ", Word(OverallVerdict(comparison)), "\n\n");
   for (const ConfigurationResult& result : comparison.configurations) {
     absl::StrAppend(&text, "- ", CompareSentence(result), "\n");
   }
@@ -214,14 +224,15 @@ std::string CompareMarkdown(const quality::Comparison& comparison) {
   const quality::CompareOptions& options = comparison.options;
   absl::StrAppend(
       &text, "\n## Methods\n\n",
-      fmt::format("KL(p‖q) in nats, reference first, over {} prompts of at most {} positions; {} "
-                  "text tokens in windows of {} with stride {} (scheme {}); {} greedy prompts of {} "
-                  "tokens. Intervals: 95 %, clustered by prompt or window. Seed {}. Dump mode {}.\n",
-                  comparison.inputs.given, options.forced_positions, comparison.inputs.text.size(),
-                  options.inputs.windows.length, options.inputs.windows.stride,
-                  quality::kSchemeNames[static_cast<size_t>(options.inputs.windows.scheme)],
-                  comparison.inputs.prompts.size(), options.greedy_tokens, options.seed,
-                  quality::kLogitModeNames[static_cast<size_t>(comparison.mode)]));
+      fmt::format(
+          "KL(p‖q) in nats, reference first, over {} prompts of at most {} positions; {} "
+          "text tokens in windows of {} with stride {} (scheme {}); {} greedy prompts of {} "
+          "tokens. Intervals: 95 %, clustered by prompt or window. Seed {}. Dump mode {}.\n",
+          comparison.inputs.given, options.forced_positions, comparison.inputs.text.size(),
+          options.inputs.windows.length, options.inputs.windows.stride,
+          quality::kSchemeNames[static_cast<size_t>(options.inputs.windows.scheme)],
+          comparison.inputs.prompts.size(), options.greedy_tokens, options.seed,
+          quality::kLogitModeNames[static_cast<size_t>(comparison.mode)]));
   return text;
 }
 

@@ -39,9 +39,8 @@ absl::StatusOr<Options> ReadOptions(const Json& object) {
   }
   const size_t count = options.texts.size();
   if (count < kFewestChoices || count > kMostChoices || options.labels.size() != count) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(count, " texts and ", options.labels.size(),
-                     " labels of choices; expected 3 to 5 of each"));
+    return absl::InvalidArgumentError(absl::StrCat(count, " texts and ", options.labels.size(),
+                                                   " labels of choices; expected 3 to 5 of each"));
   }
   return options;
 }
@@ -87,8 +86,8 @@ absl::StatusOr<Task> ReadArc(const std::string& path, int shots, const std::stri
   std::vector<Question> examples;
   if (status = ReadQuestions(train, &task, &examples); !status.ok()) return status;
   if (std::cmp_less(examples.size(), shots)) {
-    return absl::InvalidArgumentError(absl::StrCat(train, " has ", examples.size(), " rows; ",
-                                                   shots, " examples are wanted"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(train, " has ", examples.size(), " rows; ", shots, " examples are wanted"));
   }
   std::string preface;
   for (int i = 0; i < shots; ++i) {

@@ -29,9 +29,9 @@ absl::StatusOr<ChoiceRequest> SplitRequest(const std::vector<int32_t>& context_i
   request.prefix = context_ids.size() <= whole_ids.size() &&
                    std::equal(context_ids.begin(), context_ids.end(), whole_ids.begin());
   if (request.scored < 1 || request.scored > context) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a choice of ", request.scored, " tokens; from 1 to ", context,
-                     " (the model's context) can be scored"));
+    return absl::InvalidArgumentError(absl::StrCat("a choice of ", request.scored,
+                                                   " tokens; from 1 to ", context,
+                                                   " (the model's context) can be scored"));
   }
   if (context_ids.empty()) {
     if (first < 0) {
@@ -44,8 +44,7 @@ absl::StatusOr<ChoiceRequest> SplitRequest(const std::vector<int32_t>& context_i
   const auto most = static_cast<size_t>(context) + 1;  // the last id is predicted, not read
   request.truncated = request.ids.size() > most;
   if (request.truncated) {
-    request.ids.erase(request.ids.begin(),
-                      request.ids.end() - static_cast<std::ptrdiff_t>(most));
+    request.ids.erase(request.ids.begin(), request.ids.end() - static_cast<std::ptrdiff_t>(most));
   }
   return request;
 }
@@ -70,8 +69,8 @@ absl::StatusOr<std::vector<ChoiceRequest>> TokeniseQuestions(Tokenizer& tokenize
     for (size_t c = 0; c < questions[q].choices.size(); ++c) {
       auto request = SplitRequest(context_ids, (*ids)[at++], first, context);
       if (!request.ok()) {
-        return absl::InvalidArgumentError(absl::StrCat(questions[q].id, ", choice ", c + 1, ": ",
-                                                       request.status().message()));
+        return absl::InvalidArgumentError(
+            absl::StrCat(questions[q].id, ", choice ", c + 1, ": ", request.status().message()));
       }
       request->question = static_cast<int>(q);
       request->choice = static_cast<int>(c);

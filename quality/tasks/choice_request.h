@@ -25,8 +25,8 @@ struct ChoiceRequest {
 // Every choice of every question, in order, by the rule of lm-evaluation-harness: the continuation
 // is " " + choice; spaces at the end of the context move to its front; context and continuation are
 // tokenised together and split by the number of ids that the context alone gives, even where that
-// splits inside a merged token (`prefix` is then false); an empty context is the BOS token or, where
-// there is none, EOS; the model reads at most `context` ids, the last ones.
+// splits inside a merged token (`prefix` is then false); an empty context is the BOS token or,
+// where there is none, EOS; the model reads at most `context` ids, the last ones.
 //
 // InvalidArgument, naming question and choice: an empty context and neither BOS nor EOS, or a
 // continuation of no id or of more than `context`.

@@ -38,9 +38,8 @@ absl::StatusOr<std::vector<Row>> ReadCsvRows(const std::string& path, Task* task
     const std::string place = absl::StrCat(path, ":", record.line);
     const auto& fields = record.fields;
     if (fields.size() != kChoices + 2) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(place, ": ", fields.size(),
-                       " fields; expected 6: question, A, B, C, D, answer letter"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          place, ": ", fields.size(), " fields; expected 6: question, A, B, C, D, answer letter"));
     }
     const absl::string_view letter = absl::StripAsciiWhitespace(fields.back());
     const size_t answer = letter.size() == 1 ? kLetters.find(letter[0]) : std::string_view::npos;
@@ -67,8 +66,8 @@ absl::Status ReadJsonRow(const Json& json, const std::string& id, Subjects* subj
     if (!status.ok()) return status;
   }
   const auto answer = json.find("answer");
-  const bool in_range = answer != json.end() && answer->is_number_unsigned() &&
-                        answer->get<uint64_t>() < kChoices;
+  const bool in_range =
+      answer != json.end() && answer->is_number_unsigned() && answer->get<uint64_t>() < kChoices;
   if (choices->size() != kChoices || !in_range) {
     return absl::InvalidArgumentError("expected 4 \"choices\" and an \"answer\" from 0 to 3");
   }
@@ -85,10 +84,9 @@ absl::StatusOr<Subjects> ReadSet(const std::string& folder, const std::string& s
   const std::string lines = absl::StrCat(folder, "/", set, ".jsonl");
   std::error_code error;
   if (std::filesystem::exists(lines, error)) {
-    const absl::Status status =
-        ReadJsonLines(lines, task, [&](const Json& json, const std::string& id) {
-          return ReadJsonRow(json, id, &subjects);
-        });
+    const absl::Status status = ReadJsonLines(
+        lines, task,
+        [&](const Json& json, const std::string& id) { return ReadJsonRow(json, id, &subjects); });
     if (!status.ok()) return status;
     return subjects;
   }
@@ -124,10 +122,10 @@ std::string Asked(const Row& row, MmluStyle style) {
 // Everything before the question.
 std::string Preface(const std::string& subject, const std::vector<Row>& examples,
                     const MmluOptions& options) {
-  std::string text = absl::StrCat(
-      "The following are multiple choice questions (with answers) about ",
-      options.style == MmluStyle::kHendrycks ? " " : "",
-      absl::StrReplaceAll(subject, {{"_", " "}}), ".\n\n");
+  std::string text =
+      absl::StrCat("The following are multiple choice questions (with answers) about ",
+                   options.style == MmluStyle::kHendrycks ? " " : "",
+                   absl::StrReplaceAll(subject, {{"_", " "}}), ".\n\n");
   for (int i = 0; i < options.shots; ++i) {
     absl::StrAppend(&text, Asked(examples[i], options.style), " ",
                     std::string(1, kLetters[examples[i].answer]), "\n\n");
@@ -149,9 +147,9 @@ absl::StatusOr<Task> ReadMmlu(const std::string& folder, const MmluOptions& opti
   for (const auto& [subject, rows] : *test) {
     const std::vector<Row>& examples = (*dev)[subject];
     if (std::cmp_less(examples.size(), options.shots)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(folder, ": the dev set of ", subject, " has ", examples.size(), " rows; ",
-                       options.shots, " examples are wanted"));
+      return absl::InvalidArgumentError(absl::StrCat(folder, ": the dev set of ", subject, " has ",
+                                                     examples.size(), " rows; ", options.shots,
+                                                     " examples are wanted"));
     }
     const std::string preface = Preface(subject, examples, options);
     for (const Row& row : rows) {

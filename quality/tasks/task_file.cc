@@ -47,8 +47,9 @@ std::string FileName(const std::string& path) {
   return std::filesystem::path(path).filename().string();
 }
 
-absl::Status ReadJsonLines(const std::string& path, Task* task,
-                           const std::function<absl::Status(const Json&, const std::string&)>& row) {
+absl::Status ReadJsonLines(
+    const std::string& path, Task* task,
+    const std::function<absl::Status(const Json&, const std::string&)>& row) {
   const absl::StatusOr<std::string> text = ReadTaskText(path, task);
   if (!text.ok()) return text.status();
   int number = 0, rows = 0;
@@ -61,7 +62,8 @@ absl::Status ReadJsonLines(const std::string& path, Task* task,
     absl::Status status = json.status();
     if (status.ok() && !json->is_object()) status = WrongField("line", "one JSON object");
     if (status.ok()) status = row(*json, FileName(place));
-    if (!status.ok()) return absl::Status(status.code(), absl::StrCat(place, ": ", status.message()));
+    if (!status.ok())
+      return absl::Status(status.code(), absl::StrCat(place, ": ", status.message()));
     ++rows;
   }
   return CountRows(rows, task);

@@ -1,5 +1,3 @@
-#include "quality/tasks/task.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +8,7 @@
 #include "quality/tasks/choice_request.h"
 #include "quality/tasks/csv.h"
 #include "quality/tasks/hellaswag.h"
+#include "quality/tasks/task.h"
 #include "quality/utf8.h"
 #include "tests/own_folder.h"
 
@@ -59,7 +58,8 @@ TEST(Csv, FieldsAreThoseOfRfc4180) {
 TEST(Csv, BrokenQuotingIsNamedByLine) {
   EXPECT_THAT(ErrorOf(ParseCsv("a\nb,c\"d\n", "t.csv")), HasSubstr("t.csv:2: a quote inside"));
   EXPECT_THAT(ErrorOf(ParseCsv("a\n\"b\"c,d\n", "t.csv")), HasSubstr("t.csv:2: text behind"));
-  EXPECT_THAT(ErrorOf(ParseCsv("a\n\"b\n\nc", "t.csv")), HasSubstr("t.csv:2: a quote that is never"));
+  EXPECT_THAT(ErrorOf(ParseCsv("a\n\"b\n\nc", "t.csv")),
+              HasSubstr("t.csv:2: a quote that is never"));
 }
 
 TEST(Utf8, OnlyWellFormedCodePointsPass) {
@@ -67,9 +67,9 @@ TEST(Utf8, OnlyWellFormedCodePointsPass) {
                                       "\xF4\x8F\xBF\xBF", "\xF0\x90\x80\x80", "日本"}) {
     EXPECT_TRUE(CheckUtf8(good, "t").ok()) << good;
   }
-  for (const std::string_view bad : {"\x80", "\xC1\x81", "\xC3", "\xE0\x80\x80", "\xED\xA0\x80",
-                                     "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80",
-                                     "\xE2\x82", "\xE2\x82g"}) {
+  for (const std::string_view bad :
+       {"\x80", "\xC1\x81", "\xC3", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80",
+        "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x82", "\xE2\x82g"}) {
     const absl::Status status = CheckUtf8("ab" + std::string(bad), "t");
     EXPECT_EQ(status.message(), "t is not UTF-8 at byte 2");
   }
@@ -112,13 +112,13 @@ TEST_F(TaskFiles, MmluInTheStyleOfTheOriginalScript) {
 TEST_F(TaskFiles, MmluAsJsonLinesGivesTheSamePrompts) {
   Write("csv/dev/s_dev.csv", kDev);
   Write("csv/test/s_test.csv", kTest);
-  Write("lines/dev.jsonl",
-        R"({"subject": "s", "question": "What is 1+1?", "choices": ["1","2","3","4"], "answer": 1})"
-        "\n"
-        R"({"subject": "s", "question": " Which\nline? ", "choices": ["w","x","y","z"], "answer": 3})");
-  Write("lines/test.jsonl",
-        R"({"subject": "s", "question": "Capital of France?", "answer": 1,)"
-        R"( "choices": ["Rome", "Paris", "Lyon, maybe", "Bern"]})");
+  Write(
+      "lines/dev.jsonl",
+      R"({"subject": "s", "question": "What is 1+1?", "choices": ["1","2","3","4"], "answer": 1})"
+      "\n"
+      R"({"subject": "s", "question": " Which\nline? ", "choices": ["w","x","y","z"], "answer": 3})");
+  Write("lines/test.jsonl", R"({"subject": "s", "question": "Capital of France?", "answer": 1,)"
+                            R"( "choices": ["Rome", "Paris", "Lyon, maybe", "Bern"]})");
   const auto csv = ReadMmlu(folder_.path() + "/csv", {.shots = 2});
   const auto lines = ReadMmlu(folder_.path() + "/lines", {.shots = 2});
   ASSERT_TRUE(csv.ok()) << csv.status();
@@ -184,13 +184,14 @@ TEST_F(TaskFiles, HellaSwagQuestionsTakeLabelsOfBothTypes) {
 
 TEST_F(TaskFiles, HostileHellaSwagFilesAreNamed) {
   const auto error = [&](const std::string& label, const std::string& endings) {
-    return ErrorOf(ReadHellaSwag(Write(
-        "val.jsonl", R"({"activity_label": "a", "ctx_a": "b", "ctx_b": "c", "endings": )" + endings +
-                         ", \"label\": " + label + "}")));
+    return ErrorOf(ReadHellaSwag(
+        Write("val.jsonl", R"({"activity_label": "a", "ctx_a": "b", "ctx_b": "c", "endings": )" +
+                               endings + ", \"label\": " + label + "}")));
   };
   const std::string four = R"(["a", "b", "c", "d"])";
   EXPECT_EQ(error("3", four), "");
-  for (const char* label : {"4", "-1", "\"\"", "\"4\"", "\"-1\"", "1.0", "null", "\"x\"", "99999999999"}) {
+  for (const char* label :
+       {"4", "-1", "\"\"", "\"4\"", "\"-1\"", "1.0", "null", "\"x\"", "99999999999"}) {
     EXPECT_THAT(error(label, four), HasSubstr("val.jsonl:1: \"label\"")) << label;
   }
   EXPECT_THAT(error("0", R"(["a"])"), HasSubstr("4 \"endings\""));
@@ -234,9 +235,10 @@ TEST_F(TaskFiles, HostileArcFilesAreNamed) {
   EXPECT_THAT(error(R"({"question": "q", "choices": {"text": ["a", "b"], "label": ["A", "B"]},)"
                     R"( "answerKey": "A"})"),
               HasSubstr("2 texts and 2 labels"));
-  EXPECT_THAT(error(R"({"question": "q", "choices": {"text": ["a", "b", "c"], "label": ["A", "B"]},)"
-                    R"( "answerKey": "A"})"),
-              HasSubstr("3 texts and 2 labels"));
+  EXPECT_THAT(
+      error(R"({"question": "q", "choices": {"text": ["a", "b", "c"], "label": ["A", "B"]},)"
+            R"( "answerKey": "A"})"),
+      HasSubstr("3 texts and 2 labels"));
   EXPECT_THAT(error(R"({"question": "q", "choices": {"text": ["a", "b", "c"], )"
                     R"("label": ["A", "B", "C"]}, "answerKey": "D"})"),
               HasSubstr("\"answerKey\" is \"D\""));
@@ -285,7 +287,8 @@ TEST(ChoiceRequest, QuestionsAreTokenised) {
     GTEST_SKIP() << tokenizer.status().message();
   }
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
-  const Question question{.id = "q:1", .group = "", .context = "Answer:  ", .choices = {"A", "two words"}};
+  const Question question{
+      .id = "q:1", .group = "", .context = "Answer:  ", .choices = {"A", "two words"}};
   const Question empty{.id = "q:2", .group = "", .context = "", .choices = {"A"}};
   const auto requests = TokeniseQuestions(**tokenizer, {question, empty}, 100);
   ASSERT_TRUE(requests.ok()) << requests.status();

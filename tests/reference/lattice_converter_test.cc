@@ -116,8 +116,8 @@ TEST_P(LatticeConverterTest, ItsFolderIsReadAsTheDecodedModel) {
                          "q4_sym, rotated with seed ",
                          kSeed));
   Model expected = stored_;
-  const auto formats = ParseModelFormats(
-      absl::StrCat("q4_sym:head=q4_sym:embedding=q4_sym:quarot=", kSeed).c_str());
+  const auto formats =
+      ParseModelFormats(absl::StrCat("q4_sym:head=q4_sym:embedding=q4_sym:quarot=", kSeed).c_str());
   ASSERT_TRUE(DecodeAs(*formats, expected).ok());
   ASSERT_EQ(read->model.tensors.size(), expected.tensors.size());
   for (size_t i = 0; i < expected.tensors.size(); ++i) {
