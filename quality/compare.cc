@@ -1,7 +1,6 @@
 #include "quality/compare.h"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "quality/candidate_folder.h"
 #include "quality/layers.h"
 #include "quality/manifest.h"
+#include "quality/reference_questions.h"
 #include "quality/sha256.h"
 #include "reference/checkpoint.h"
 #include "reference/error_bound.h"
@@ -29,6 +29,10 @@ ReferenceNames NamesOf(const std::string& reference) {
   if (reference == "torch:fp64") return {reference, "torch:fp32"};
   return {reference, "torch:fp64"};
 }
+
+// What a dump beside the reference's is for.
+enum class SideRole { kNoise, kWithoutAdapter, kCandidate };
+constexpr std::string_view kRoleNames[] = {"noise", "without-adapter", "candidate"};
 
 // Everything that one comparison shares.
 class Runner {
@@ -79,12 +83,19 @@ class Runner {
     if (absl::Status status = Prepare(); !status.ok()) return status;
     if (absl::Status status = RecordReference(); !status.ok()) return status;
     const std::string noise = NamesOf(options_.reference).noise;
-    auto noise_result = RunConfiguration(
-        {.name = "noise-floor", .engine = noise, .weight_format = "", .served_format = ""}, true);
+    auto noise_result =
+        RunConfiguration({.name = "noise-floor", .engine = noise}, SideRole::kNoise);
     if (!noise_result.ok()) return noise_result.status();
     comparison_.noise = *std::move(noise_result);
+    if (!options_.adapter.empty()) {
+      auto without = RunConfiguration({.name = "without-adapter", .engine = comparison_.reference},
+                                      SideRole::kWithoutAdapter);
+      if (!without.ok()) return without.status();
+      comparison_.without_adapter = *std::move(without);
+    }
     for (const Configuration& configuration : options_.configurations) {
-      auto result = RunConfiguration(configuration, false);
+      auto result = RunConfiguration(configuration, SideRole::kCandidate);
+
       if (!result.ok()) return result.status();
       comparison_.configurations.push_back(*std::move(result));
     }
@@ -197,23 +208,6 @@ class Runner {
 
   int LongestRun() const { return std::max(options_.greedy_tokens, options_.forced_positions); }
 
-  // How far below the reference's best logit that of `token` is.
-  absl::StatusOr<double> GapOf(int item, int position, int token) {
-    auto continuation = reference_dump_->Read("greedy", item, "ids");
-    if (!continuation.ok()) return continuation.status();
-    std::vector<int32_t> ids = comparison_.inputs.prompts[static_cast<size_t>(item)].ids;
-    const auto tokens = (*continuation)->As<int32_t>();
-    ids.insert(ids.end(), tokens.begin(),
-               tokens.begin() + std::min<ptrdiff_t>(position, tokens.size()));
-    const int last = static_cast<int>(ids.size());
-    auto rows = reference_side_->LogitRows(ids, {last - 1, last}, Evaluation::kDecode);
-    if (!rows.ok()) return rows.status();
-    if (token >= rows->vocab) return INFINITY;
-    const absl::Span<const float> row = rows->row(0);
-    return static_cast<double>(*std::max_element(row.begin(), row.end())) -
-           row[static_cast<size_t>(token)];
-  }
-
   // The tracks with logits; the forced one needs the reference's continuations.
   absl::Status MakeTracks() {
     auto reader = DumpReader::Open(DumpFolder("reference"));
@@ -247,10 +241,10 @@ class Runner {
   // What is wrong with an engine is a finding of its configuration; an error status is of the
   // set-up.
   absl::StatusOr<ConfigurationResult> RunConfiguration(const Configuration& configuration,
-                                                       bool noise) {
+                                                       SideRole role) {
     ConfigurationResult result;
     result.configuration = configuration;
-    absl::Status status = Measure(configuration, noise, result);
+    absl::Status status = Measure(configuration, role, result);
     if (absl::IsAborted(status) || absl::IsOutOfRange(status) ||
         absl::IsResourceExhausted(status) || absl::IsUnimplemented(status)) {
       result.findings.push_back({"engine", std::string(status.message())});
@@ -260,32 +254,35 @@ class Runner {
     return result;
   }
 
-  absl::Status Measure(const Configuration& configuration, bool noise,
+  absl::Status Measure(const Configuration& configuration, SideRole role,
                        ConfigurationResult& result) {
     auto folder = CandidateFolder::Make(configuration, options_.model, options_.out);
     if (!folder.ok()) return folder.status();
     result.bits_per_weight = (*folder)->bits_per_weight();
     result.weight_bytes = (*folder)->bytes();
-    absl::Status status = Record(configuration, (*folder)->path(), noise, result);
+    absl::Status status = Record(configuration, (*folder)->path(), role, result);
     if (!status.ok()) return status;
     auto dump = DumpReader::Open(DumpFolder(configuration.name));
     if (!dump.ok()) return dump.status();
     status = CheckComparable(reference_dump_->manifest(), (*dump)->manifest());
     if (!status.ok()) return status;
-    if (noise) {
+    if (role == SideRole::kNoise) {
       auto errors = LargestErrors(**dump);
       if (!errors.ok()) return errors.status();
       for (const double error : *errors) allowed_.push_back(kReferenceMultiplier * error);
     }
+    ReferenceQuestions ask(*reference_side_, *reference_dump_, comparison_.inputs);
     status = Summarise(
         *reference_dump_, **dump,
         {.inputs = &comparison_.inputs,
          .allowed = &allowed_,
          .greedy_tokens = options_.greedy_tokens,
          .eos = spec_.eos,
-         .gap = [this](int item, int position, int token) { return GapOf(item, position, token); }},
+         .gap = [&](int item, int at, int token) { return ask.GapOf(item, at, token); },
+         .nll = [&](int item, const std::vector<int32_t>& ids) { return ask.NllOf(item, ids); }},
         result);
-    if (!status.ok() || noise) return status;
+    if (!status.ok() || role != SideRole::kCandidate) return status;
+    AddAdapterEffect(result);
     return MeasureLayers({.reference = reference_dump_.get(),
                           .candidate = dump->get(),
                           .forced = &tracks_[0],
@@ -294,7 +291,23 @@ class Runner {
                          result);
   }
 
-  absl::Status Record(const Configuration& configuration, const std::string& folder, bool noise,
+  // How much of the adapter's effect an engine misses (quality.md 3.10): 0 none, 1 all of it.
+  void AddAdapterEffect(ConfigurationResult& result) const {
+    if (!comparison_.without_adapter) return;
+    const auto theirs = result.metrics.find("kl_mean");
+    const auto effect = comparison_.without_adapter->metrics.find("kl_mean");
+    if (theirs == result.metrics.end() || effect == comparison_.without_adapter->metrics.end())
+      return;
+    Estimate ratio{.value = theirs->second.value / effect->second.value};
+    ratio.count = theirs->second.count;
+    ratio.clusters = theirs->second.clusters;
+    result.metrics["lora_effect_ratio"] = ratio;
+    if (ratio.value >= 0.5) {
+      result.findings.push_back({"adapter", "the engine hardly applies the adapter"});
+    }
+  }
+
+  absl::Status Record(const Configuration& configuration, const std::string& folder, SideRole role,
                       ConfigurationResult& result) {
     auto side =
         Side::Open({.engine = configuration.engine, .model = folder, .adapter = options_.adapter});
@@ -310,22 +323,23 @@ class Runner {
     auto identity = ModelIdentity(folder);
     if (!identity.ok()) return identity.status();
     Json manifest =
-        MakeManifest(noise ? "noise" : "candidate", **side, *identity, comparison_.inputs, options_,
-                     LogitMode::kScalars, reference_hash_);
+        MakeManifest(kRoleNames[static_cast<size_t>(role)], **side, *identity, comparison_.inputs,
+                     options_, LogitMode::kScalars, reference_hash_);
     manifest["configuration"]["served"] = configuration.served_format;
     auto writer = DumpWriter::Open(DumpFolder(configuration.name), manifest);
     if (!writer.ok()) return writer.status();
     // The largest errors need whole rows, which mode topk does not keep.
     const std::unique_ptr<ReferenceRows> live = LiveReference(*reference_side_);
-    const bool whole_rows = noise && comparison_.mode == LogitMode::kTopK;
+    const bool whole_rows = role == SideRole::kNoise && comparison_.mode == LogitMode::kTopK;
     Recorder recorder(**side, **writer, whole_rows ? live.get() : reference_rows_.get(),
                       Recording(configuration.name, LogitMode::kScalars));
     absl::Status status;
     for (const Track& track : tracks_) {
-      if (noise && track.name != "forced") continue;
+      if (role != SideRole::kCandidate && track.name != "forced") continue;
       if (status.ok()) status = Skippable(track.name, recorder.Logits(track), &result.skips);
     }
-    if (status.ok() && !noise) status = RecordTokens(configuration, **side, **writer, result);
+    if (status.ok() && role == SideRole::kCandidate)
+      status = RecordTokens(configuration, **side, **writer, result);
     result.seconds += (*side)->seconds();
     return status;
   }

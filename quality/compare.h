@@ -32,7 +32,7 @@ struct CompareOptions {
   std::string out;  // dumps go to its subfolder "dumps"
   int greedy_tokens = 50, forced_positions = 100;
   int layer_prompts = 4;
-  int sampled_prompts = 8, sampled_seeds = 64, sampled_tokens = 1;
+  int sampled_prompts = 8, sampled_seeds = 32, sampled_tokens = 8;
   std::optional<LogitMode> mode;  // of the reference's dump; default: full while it fits the budget
   int top_k = 1024, tail_samples = 256;  // of mode topk
   int64_t dump_budget_bytes = int64_t{8} << 30;
@@ -51,6 +51,7 @@ struct Comparison {
   std::string reference;  // the engine's name as it was asked for, e.g. torch:fp64
   LogitMode mode = LogitMode::kFull;
   ConfigurationResult noise;  // the reference in another precision: what rounding alone does
+  std::optional<ConfigurationResult> without_adapter;  // the reference's own model less the adapter
   std::vector<ConfigurationResult> configurations;
 };
 

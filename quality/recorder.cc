@@ -213,6 +213,14 @@ absl::Status Recorder::Sampled(const std::vector<Prompt>& prompts, int seeds, in
           generated->ids.resize(static_cast<size_t>(max_tokens), -1);  // -1: ended before
           ids.insert(ids.end(), generated->ids.begin(), generated->ids.end());
         }
+        // The law of the first draw, where the engine shows it.
+        const int last = static_cast<int>(prompt.ids.size());
+        auto rows = side_.LogitRows(prompt.ids, {last - 1, last}, Evaluation::kDecode);
+        if (!rows.ok() && !absl::IsUnimplemented(rows.status())) return rows.status();
+        if (rows.ok()) {
+          tensors.push_back(MakeTensor(TensorName("sampled", item, "logits"), {side_.vocab()},
+                                       absl::MakeConstSpan(rows->f32)));
+        }
         tensors.push_back(MakeTensor(TensorName("sampled", item, "ids"), {seeds, max_tokens},
                                      absl::MakeConstSpan(ids)));
         if (options_.progress) options_.progress("sampled", ++done_, total_);

@@ -12,6 +12,7 @@
 #include "quality/metrics/quantile.h"
 #include "quality/position_metrics.h"
 #include "quality/position_stat.h"
+#include "quality/text_summary.h"
 
 namespace crosscheck::quality {
 namespace {
@@ -285,6 +286,8 @@ absl::Status Summarise(DumpReader& reference, DumpReader& candidate, const Summa
   if (absl::Status status = SummariseGreedy(reference, candidate, inputs, result); !status.ok()) {
     return status;
   }
+  if (absl::Status s = SummariseTexts(reference, candidate, inputs, result); !s.ok()) return s;
+  if (absl::Status s = SummariseDraws(reference, candidate, inputs, result); !s.ok()) return s;
   std::sort(result.worst.begin(), result.worst.end(),
             [](const WorstPosition& a, const WorstPosition& b) {
               return std::tie(b.kl, a.track, a.item) < std::tie(a.kl, b.track, b.item);

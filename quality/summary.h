@@ -88,6 +88,7 @@ struct ConfigurationResult {
   std::vector<GreedyDivergence> divergences;
   std::vector<WorstPosition> worst;  // ten, of different prompts
   std::vector<LayerStage> layers;
+  std::vector<std::string> garbled;  // prompts with garbled text and why, three at most
   std::vector<Skip> skips;
   std::vector<Finding> findings;
   std::vector<GateOutcome> gates;
@@ -107,6 +108,8 @@ struct SummaryInputs {
   // The reference's best logit less that of `token`, after the prompt and the first `position`
   // tokens of its greedy continuation.
   std::function<absl::StatusOr<double>(int item, int position, int token)> gap;
+  // -ln p of each of `ids` after the prompt, by the reference.
+  std::function<absl::StatusOr<std::vector<double>>(int item, const std::vector<int32_t>& ids)> nll;
 };
 
 // Fills metrics, worst, divergences and findings of `result` from what the dumps hold.

@@ -97,17 +97,20 @@ TEST(TrainedCheckpointTest, GreedyTokensAndLogProbabilitiesAreTheRecordedOnes) {
     ASSERT_TRUE(ids.ok() && logits.ok());
     const auto ours = (*ids)->As<int32_t>();
     const Tensor& greedy = Find(recorded, id + ".greedy_ids");
-    const auto theirs = greedy.dtype == DType::kI64
-                            ? std::vector<int64_t>(greedy.As<int64_t>().begin(), greedy.As<int64_t>().end())
-                            : std::vector<int64_t>(greedy.As<int32_t>().begin(), greedy.As<int32_t>().end());
+    const auto theirs =
+        greedy.dtype == DType::kI64
+            ? std::vector<int64_t>(greedy.As<int64_t>().begin(), greedy.As<int64_t>().end())
+            : std::vector<int64_t>(greedy.As<int32_t>().begin(), greedy.As<int32_t>().end());
     // Ours end at an end-of-sequence id, theirs do not.
-    for (size_t i = 0; i < std::min(ours.size(), theirs.size()); ++i) EXPECT_EQ(ours[i], theirs[i]) << id;
+    for (size_t i = 0; i < std::min(ours.size(), theirs.size()); ++i)
+      EXPECT_EQ(ours[i], theirs[i]) << id;
     const Tensor& top = Find(recorded, id + ".top20_logprobs_f64");
     const auto prompt_size = static_cast<int64_t>(found->ids.size());
     for (int64_t t = 0; t < std::min((*logits)->shape[0], top.shape[0] - prompt_size + 1); ++t) {
       const auto row = (*logits)->As<float>().subspan(static_cast<size_t>(t) * 1024, 1024);
       const PositionStat stat = StatOf(row, -1);
-      EXPECT_NEAR(stat.max - stat.lse, top.As<double>()[static_cast<size_t>((prompt_size - 1 + t) * 20)], 1e-5)
+      EXPECT_NEAR(stat.max - stat.lse,
+                  top.As<double>()[static_cast<size_t>((prompt_size - 1 + t) * 20)], 1e-5)
           << id << " position " << t;
       ++judged;
     }
