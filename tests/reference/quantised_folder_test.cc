@@ -516,6 +516,27 @@ TEST(HostileFolderTest, IndexOfALatticeFolder) {
               HasSubstr("rotations at run time"));
 }
 
+// Whatever stands in the files: an answer or an error.
+TEST(HostileFolderTest, RandomBytes) {
+  const std::string index =
+      R"({"quarot_seed":1,"tensors":[{"name":"a","file":"a.q4","shape":[2,32],"numel":64}]})";
+  const std::string file = *EncodeQ4File(std::vector<float>(64, 0.5F), {2, 32}, Q4Mode::kSymmetric);
+  size_t taken = 0;
+  for (uint64_t i = 0; i < 20000; ++i) {
+    std::string text = index;
+    std::string bytes = file;
+    for (uint64_t change = 0; change < 1 + i % 3; ++change) {
+      const uint64_t bits = MixBits(4 * i + change);
+      text[bits % text.size()] = static_cast<char>((bits >> 16) & 0x7F);
+      bytes[bits % 40] = static_cast<char>(bits >> 24);
+    }
+    taken += ParseLatticeIndex(text).ok() ? 1 : 0;
+    taken += DecodeLatticeFile(bytes).ok() ? 1 : 0;
+  }
+  EXPECT_GT(taken, 1000u);
+  EXPECT_LT(taken, 39000u);
+}
+
 TEST(HostileFolderTest, FilesOfALatticeFolder) {
   const std::vector<float> values(64, 0.5F);
   const std::string file = *EncodeQ4File(values, {2, 32}, Q4Mode::kAsymmetric);
