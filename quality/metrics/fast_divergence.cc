@@ -1,6 +1,7 @@
 #include "quality/metrics/fast_divergence.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -12,25 +13,34 @@
 namespace crosscheck::quality {
 namespace {
 
-using Kernel = void (*)(const float* p, const float* q, size_t size, bool choose, float* p_maxima,
-                        float* q_maxima, fast::Pass& pass);
+struct Kernels {
+  void (*compare)(const float* p, const float* q, size_t size, bool choose, float* p_maxima,
+                  float* q_maxima, fast::Pass& pass);
+  void (*details)(const float* p, const float* q, size_t size, const fast::Centre& centre,
+                  fast::Details& details);
+};
 
-// The loop compiled for an instruction set.
-#define CROSSCHECK_KERNEL(name, attribute)                                                       \
-  attribute void name(const float* p, const float* q, size_t size, bool choose, float* p_maxima, \
-                      float* q_maxima, fast::Pass& pass) {                                       \
-    fast::Compare(p, q, size, choose, p_maxima, q_maxima, pass);                                 \
+// The loops compiled for an instruction set.
+#define CROSSCHECK_KERNELS(name, attribute)                                              \
+  attribute void Compare##name(const float* p, const float* q, size_t size, bool choose, \
+                               float* p_maxima, float* q_maxima, fast::Pass& pass) {     \
+    fast::Compare(p, q, size, choose, p_maxima, q_maxima, pass);                         \
+  }                                                                                      \
+  attribute void Details##name(const float* p, const float* q, size_t size,              \
+                               const fast::Centre& centre, fast::Details& details) {     \
+    fast::AddDetails(p, q, size, centre, details);                                       \
   }
 
-CROSSCHECK_KERNEL(Baseline, )
+CROSSCHECK_KERNELS(Baseline, )
 #ifdef __x86_64__
-CROSSCHECK_KERNEL(Avx2, [[gnu::target("avx2,fma,bmi,bmi2")]])
+CROSSCHECK_KERNELS(Avx2, [[gnu::target("avx2,fma,bmi,bmi2")]])
 // Features, not an architecture level: that would prefer vectors of 256 bits.
-CROSSCHECK_KERNEL(Avx512, [[gnu::target("avx512f,avx512bw,avx512cd,avx512dq,avx512vl,"
-                                        "avx2,fma,bmi,bmi2")]])
-constexpr Kernel kKernels[] = {Baseline, Avx2, Avx512};
+CROSSCHECK_KERNELS(Avx512, [[gnu::target("avx512f,avx512bw,avx512cd,avx512dq,avx512vl,"
+                                         "avx2,fma,bmi,bmi2")]])
+constexpr Kernels kKernels[] = {
+    {CompareBaseline, DetailsBaseline}, {CompareAvx2, DetailsAvx2}, {CompareAvx512, DetailsAvx512}};
 #else
-constexpr Kernel kKernels[] = {Baseline};
+constexpr Kernels kKernels[] = {{CompareBaseline, DetailsBaseline}};
 #endif
 
 // Of the k largest group maxima the least bounds the k largest logits from below: only groups that
@@ -86,7 +96,8 @@ void Slow(absl::Span<const float> p, absl::Span<const float> q, int k, FastResul
 bool Finish(const fast::Pass& pass, FastResult& result) {
   const fast::Sums& sums = pass.sums;
   const double convex = sums.convex / sums.weight, linear = sums.linear / sums.weight;
-  const double y = linear + convex;
+  // Whichever form cancels less.
+  const double y = std::abs(linear) > 1 ? sums.other / sums.weight - 1 : linear + convex;
   result.kl = LogMinusLinear(y) + convex;
   result.reference.lse = pass.max + std::log(sums.weight);
   result.candidate.lse = result.reference.lse + pass.shift + std::log1p(y);
@@ -116,6 +127,7 @@ const FastResult& FastDivergence::operator()(absl::Span<const float> reference,
   const size_t groups = (reference.size() + fast::kGroup - 1) / fast::kGroup;
   reference_maxima_.resize(groups);
   candidate_maxima_.resize(groups);
+  const Kernels& kernels = kKernels[static_cast<size_t>(set_)];
   fast::Pass pass;
   bool done = false;
   for (int round = 0; round < 3 && !done; ++round) {
@@ -123,20 +135,52 @@ const FastResult& FastDivergence::operator()(absl::Span<const float> reference,
         pass.shift + static_cast<float>(round == 0 ? 0 : pass.sums.linear / pass.sums.weight);
     pass = {};
     pass.shift = shift;
-    kKernels[static_cast<size_t>(set_)](reference.data(), candidate.data(), reference.size(),
-                                        round == 0, reference_maxima_.data(),
-                                        candidate_maxima_.data(), pass);
+    kernels.compare(reference.data(), candidate.data(), reference.size(), round == 0,
+                    reference_maxima_.data(), candidate_maxima_.data(), pass);
     if (std::isnan(pass.poison)) break;
     done = Finish(pass, result_);
   }
-  if (!done) {
+  slow_ = !done;
+  if (slow_) {
     Slow(reference, candidate, k_, result_);
     return result_;
   }
   result_.non_finite = 0;
+  shift_ = pass.shift;
+  max_ = pass.max;
   ReadTop(reference, reference_maxima_, k_, result_.reference, scratch_);
   ReadTop(candidate, candidate_maxima_, k_, result_.candidate, scratch_);
   return result_;
+}
+
+FastDetails FastDivergence::Details(absl::Span<const float> reference,
+                                    absl::Span<const float> candidate) const {
+  if (slow_) {
+    const Divergence d = DivergenceOf(reference, candidate);
+    return {d.reverse_kl, d.total_variation, d.centred_linf, d.centred_rms};
+  }
+  // ln q - ln p = (z' - z) - shift - rest, with the shift as the fp32 number that it is.
+  const double rest = result_.candidate.lse - result_.reference.lse - shift_;
+  const float other_max = candidate[static_cast<size_t>(result_.candidate.argmax)];
+  const fast::Centre centre{
+      .max = max_,
+      .shift = shift_,
+      .rest = static_cast<float>(rest),
+      .other_max = other_max,
+      .gap = static_cast<float>(static_cast<double>(max_) + shift_ + rest - other_max)};
+  fast::Details sums;
+  kKernels[static_cast<size_t>(set_)].details(reference.data(), candidate.data(), reference.size(),
+                                              centre, sums);
+  const double scale = std::exp(max_ - result_.reference.lse);
+  const auto count = static_cast<double>(reference.size());
+  const double mean = sums.linear / count;
+  const auto value = [](int32_t bits) {
+    return static_cast<double>(std::bit_cast<float>(fast::OrderedBits(bits)));
+  };
+  return {.reverse_kl = scale * sums.reverse,
+          .total_variation = scale * sums.variation / 2,
+          .centred_linf = std::max(value(sums.largest) - mean, mean - value(sums.least)),
+          .centred_rms = std::sqrt(std::max(0.0, sums.square / count - mean * mean))};
 }
 
 }  // namespace crosscheck::quality

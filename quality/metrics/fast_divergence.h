@@ -29,6 +29,12 @@ struct FastResult {
   FastRow reference, candidate;
 };
 
+// The rest of what Divergence has, in a second pass over rows that are still in the cache.
+struct FastDetails {
+  double reverse_kl = 0, total_variation = 0;
+  double centred_linf = 0, centred_rms = 0;
+};
+
 // The instruction sets that the loops are compiled for.
 enum class InstructionSet { kBaseline, kAvx2, kAvx512 };
 InstructionSet BestInstructionSet();  // that this machine has
@@ -43,11 +49,16 @@ class FastDivergence {
   // result is valid until the next call.
   const FastResult& operator()(absl::Span<const float> reference,
                                absl::Span<const float> candidate);
+  // Of the rows of the last call: to 1e-5 relative or 1e-7; NaN where they are not finite.
+  FastDetails Details(absl::Span<const float> reference, absl::Span<const float> candidate) const;
 
  private:
   const int k_;
   const InstructionSet set_;
   FastResult result_;
+  bool slow_ = false;  // the last rows took the slow path
+  float max_ = 0,
+        shift_ = 0;  // of the last rows: the reference's maximum; what differences were less
   std::vector<float> reference_maxima_, candidate_maxima_, scratch_;
 };
 

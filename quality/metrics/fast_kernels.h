@@ -87,15 +87,20 @@ CROSSCHECK_INLINE float ExpMinusLinearSmall(float x) {
   return x * x * e;
 }
 
-// With w = e^(z - max) and x = (z' - z) - shift: sums of w, w x and w (e^x - 1 - x).
+// With w = e^(z - max) and x = (z' - z) - shift: sums of w, w x, w (e^x - 1 - x) and w e^x. The
+// last is the sum of the others, and precise where they cancel.
 struct Sums {
-  double weight = 0, linear = 0, convex = 0;
+  double weight = 0, linear = 0, convex = 0, other = 0;
 
-  void Scale(double factor) { weight *= factor, linear *= factor, convex *= factor; }
-  void Add(const Sums& s) { weight += s.weight, linear += s.linear, convex += s.convex; }
+  void Scale(double factor) {
+    weight *= factor, linear *= factor, convex *= factor, other *= factor;
+  }
+  void Add(const Sums& s) {
+    weight += s.weight, linear += s.linear, convex += s.convex, other += s.other;
+  }
 };
 
-// At most 1,024 terms; returns the bits of the largest |x|, above which e^x - 1 - x is no
+// Of at most 1,024 terms; returns the bits of the largest |x|, above which e^x - 1 - x is no
 // polynomial.
 CROSSCHECK_INLINE int32_t AddSmall(const float* p, const float* q, size_t size, float max,
                                    float shift, Sums& sums) {
@@ -112,27 +117,34 @@ CROSSCHECK_INLINE int32_t AddSmall(const float* p, const float* q, size_t size, 
       convex += term;
     }
   }
-  sums.weight += weight, sums.linear += linear, sums.convex += convex;
+  sums = {weight, linear, convex, 0};
+  sums.other = sums.weight + sums.linear + sums.convex;
   return largest;
 }
 
-// The same for x of any size: a second exponential.
+// The same for x of any size: a second exponential, of z' - (max + shift) without rounding that
+// sum.
 CROSSCHECK_INLINE void AddLarge(const float* p, const float* q, size_t size, float max, float shift,
                                 Sums& sums) {
-  float weight = 0, linear = 0, convex = 0;
+  const double base = static_cast<double>(max) + shift;
+  const auto high = static_cast<float>(base);
+  const auto low = static_cast<float>(base - high);
+  float weight = 0, linear = 0, convex = 0, other = 0;
   for (size_t i = 0; i < size; ++i) {
-    const float a = p[i] - max, w = Exp(a), x = (q[i] - p[i]) - shift;
+    const float w = Exp(p[i] - max), x = (q[i] - p[i]) - shift;
     const float inside = x < -1.0f ? -1.0f : x > 1.0f ? 1.0f : x;
-    const float far = Exp(a + x) - w * (1.0f + x), near = w * ExpMinusLinearSmall(inside);
+    const float moved = Exp((q[i] - high) - low), far = moved - w * (1.0f + x);
+    const float near = w * ExpMinusLinearSmall(inside);
     const float wx = w * x, term = inside == x ? near : far;
     {
 #pragma clang fp reassociate(on)
       weight += w;
       linear += wx;
       convex += term;
+      other += moved;
     }
   }
-  sums.weight += weight, sums.linear += linear, sums.convex += convex;
+  sums = {weight, linear, convex, other};
 }
 
 // What one look at two rows finds.
@@ -168,10 +180,57 @@ CROSSCHECK_INLINE void Compare(const float* p, const float* q, size_t size, bool
     Sums block;
     if (!large) {
       large = AddSmall(p + begin, q + begin, count, pass.max, pass.shift, block) > kOne;
-      if (large) block = {};
     }
     if (large) AddLarge(p + begin, q + begin, count, pass.max, pass.shift, block);
     pass.sums.Add(block);
+  }
+}
+
+// With D = ln q - ln p: sums of e^(z - max) |e^D - 1| and e^(z - max) (e^D (D - 1) + 1), which are
+// |q - p| and q (e^-D - 1 + D); of x, its square, and its extremes.
+struct Details {
+  double variation = 0, reverse = 0, linear = 0, square = 0;
+  int32_t least = std::numeric_limits<int32_t>::max();
+  int32_t largest = std::numeric_limits<int32_t>::min();
+};
+
+// Grows with x, integers compare as the floats do; its own inverse.
+CROSSCHECK_INLINE int32_t OrderedBits(int32_t bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
+
+// D = x - rest, and e^(z - max + D) = e^(z' - other_max - gap).
+struct Centre {
+  float max = 0, shift = 0, rest = 0, other_max = 0, gap = 0;
+};
+
+CROSSCHECK_INLINE void AddDetails(const float* p, const float* q, size_t size, const Centre& centre,
+                                  Details& details) {
+  const auto [max, shift, rest, other_max, gap] = centre;
+  constexpr size_t kBlock = 1024;
+  for (size_t begin = 0; begin < size; begin += kBlock) {
+    const size_t end = std::min(begin + kBlock, size);
+    float variation = 0, reverse = 0, linear = 0, square = 0;
+    int32_t least = details.least, largest = details.largest;
+    for (size_t i = begin; i < end; ++i) {
+      const float w = Exp(p[i] - max), x = (q[i] - p[i]) - shift, d = x - rest;
+      const float inside = d < -1.0f ? -1.0f : d > 1.0f ? 1.0f : d;
+      const float convex = ExpMinusLinearSmall(inside), other = Exp((q[i] - other_max) - gap);
+      const bool near = inside == d;
+      const float change = near ? w * (d + convex) : other - w;
+      const float back = near ? w * (d * d - convex * (1.0f - d)) : w - other * (1.0f - d);
+      const float size_of_change = __builtin_fabsf(change), x_square = x * x;
+      least = std::min(least, OrderedBits(std::bit_cast<int32_t>(x)));
+      largest = std::max(largest, OrderedBits(std::bit_cast<int32_t>(x)));
+      {
+#pragma clang fp reassociate(on)
+        variation += size_of_change;
+        reverse += back;
+        linear += x;
+        square += x_square;
+      }
+    }
+    details.least = least, details.largest = largest;
+    details.variation += variation, details.reverse += reverse;
+    details.linear += linear, details.square += square;
   }
 }
 

@@ -38,6 +38,12 @@ void ExpectAsSlow(const std::vector<float>& p, const std::vector<float>& q, std:
     EXPECT_EQ(fast.candidate.top, TopKIds(q, 10));
     EXPECT_EQ(fast.reference.argmax, TopKIds(p, 1)[0]);
     EXPECT_EQ(fast.candidate.argmax, TopKIds(q, 1)[0]);
+    const auto near = [](double value) { return std::max(1e-7, 1e-5 * value); };
+    const FastDetails details = compare.Details(p, q);
+    EXPECT_NEAR(details.reverse_kl, exact.reverse_kl, near(exact.reverse_kl));
+    EXPECT_NEAR(details.total_variation, exact.total_variation, near(exact.total_variation));
+    EXPECT_NEAR(details.centred_linf, exact.centred_linf, near(exact.centred_linf));
+    EXPECT_NEAR(details.centred_rms, exact.centred_rms, near(exact.centred_rms));
   }
 }
 
@@ -92,6 +98,9 @@ TEST(FastDivergence, InfinitiesAndNansAreJudgedAsByTheExactForm) {
         compare(p, std::vector<float>{kInfinity, std::nanf(""), -std::nanf("")});
     EXPECT_EQ(bad.non_finite, 4);  // and no finite logit
     EXPECT_EQ(bad.candidate.argmax, -1);
+    EXPECT_TRUE(
+        std::isnan(compare.Details(p, std::vector<float>{kInfinity, std::nanf(""), -std::nanf("")})
+                       .total_variation));
     EXPECT_EQ(bad.reference.argmax, 0);
     EXPECT_EQ(compare(p, std::vector<float>{1, 2, 3}).non_finite, 0);
   }
