@@ -1,11 +1,10 @@
 #include "quality/position_metrics.h"
 
 #include <algorithm>
-#include <cmath>
-#include <iterator>
 #include <limits>
 #include <vector>
 
+#include "quality/metrics/agreement.h"
 #include "quality/metrics/divergence.h"
 #include "quality/metrics/fast_divergence.h"
 #include "quality/metrics/top_k.h"
@@ -18,53 +17,11 @@ constexpr int kLargestK = 100;
 constexpr size_t kLargestExactVocabulary = 32768;
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
-double Overlap(absl::Span<const int32_t> a, absl::Span<const int32_t> b, size_t k) {
-  k = std::min({k, a.size(), b.size()});
-  std::vector<int32_t> first(a.begin(), a.begin() + k), second(b.begin(), b.begin() + k), shared;
-  std::sort(first.begin(), first.end());
-  std::sort(second.begin(), second.end());
-  std::set_intersection(first.begin(), first.end(), second.begin(), second.end(),
-                        std::back_inserter(shared));
-  return static_cast<double>(shared.size()) / static_cast<double>(k);
-}
-
-// How many tokens are more likely than `token`.
-double RankOf(int32_t token, absl::Span<const float> row) {
-  const float logit = row[static_cast<size_t>(token)];
-  int64_t rank = 0;
-  for (int32_t i = 0; i < static_cast<int32_t>(row.size()); ++i) {
-    const float other = row[static_cast<size_t>(i)];
-    rank += other > logit || (other == logit && i < token);
-  }
-  return static_cast<double>(rank);
-}
-
-// Largest and root mean square of the differences less their mean, over tokens finite on both
-// sides.
-void CentredDifferences(absl::Span<const float> a, absl::Span<const float> b,
-                        PositionMetrics& metrics) {
-  double sum = 0, squares = 0, least = INFINITY, largest = -INFINITY;
-  int64_t count = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    const double difference = static_cast<double>(b[i]) - a[i];
-    if (!std::isfinite(difference)) continue;
-    ++count;
-    sum += difference;
-    squares += difference * difference;
-    least = std::min(least, difference);
-    largest = std::max(largest, difference);
-  }
-  const double mean = sum / static_cast<double>(count);
-  metrics.centred_linf = std::max(largest - mean, mean - least);
-  metrics.centred_rms =
-      std::sqrt(std::max(0.0, squares / static_cast<double>(count) - mean * mean));
-}
-
 void AddOverlaps(absl::Span<const int32_t> ours, absl::Span<const int32_t> theirs,
                  PositionMetrics& metrics) {
-  metrics.overlap_5 = Overlap(ours, theirs, 5);
-  metrics.overlap_10 = Overlap(ours, theirs, 10);
-  metrics.overlap_100 = Overlap(ours, theirs, kLargestK);
+  metrics.overlap_5 = TopKOverlap(ours, theirs, 5);
+  metrics.overlap_10 = TopKOverlap(ours, theirs, 10);
+  metrics.overlap_100 = TopKOverlap(ours, theirs, kLargestK);
 }
 
 }  // namespace
@@ -77,8 +34,11 @@ PositionMetrics ComparePosition(absl::Span<const float> reference,
     static thread_local FastDivergence compare(kLargestK);
     const FastResult& fast = compare(reference, candidate);
     metrics.kl = fast.kl;
-    metrics.reverse_kl = metrics.total_variation = kUnknown;
-    CentredDifferences(reference, candidate, metrics);
+    const FastDetails details = compare.Details(reference, candidate);
+    metrics.reverse_kl = details.reverse_kl;
+    metrics.total_variation = details.total_variation;
+    metrics.centred_linf = details.centred_linf;
+    metrics.centred_rms = details.centred_rms;
     ours = fast.reference.top;
     theirs = fast.candidate.top;
   } else {
@@ -92,7 +52,7 @@ PositionMetrics ComparePosition(absl::Span<const float> reference,
     theirs = TopKIds(candidate, kLargestK);
   }
   AddOverlaps(ours, theirs, metrics);
-  metrics.rank = RankOf(ours[0], candidate);
+  metrics.rank = static_cast<double>(RankOf(candidate, ours[0]));
   metrics.gap = static_cast<double>(reference[static_cast<size_t>(ours[0])]) -
                 reference[static_cast<size_t>(theirs[0])];
   return metrics;
@@ -119,7 +79,7 @@ PositionMetrics ComparePosition(const StoredTopK& reference, absl::Span<const fl
                           .centred_rms = kUnknown};
   const std::vector<int32_t> theirs = TopKIds(candidate, kLargestK);
   AddOverlaps(top, theirs, metrics);
-  metrics.rank = RankOf(top[0], candidate);
+  metrics.rank = static_cast<double>(RankOf(candidate, top[0]));
   const auto place = std::find(top.begin(), top.end(), theirs[0]);
   metrics.gap = place == top.end()
                     ? kUnknown
