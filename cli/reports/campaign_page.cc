@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <tuple>
+#include <map>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -103,33 +103,32 @@ Markup MixOf(const CampaignRow& row) {
        {6, share(s.known)}});
 }
 
-// Reasons of one kind with their numbers, most frequent first.
+// Reasons of one kind with their numbers and where they were given, most frequent first.
 Markup Reasons(const std::vector<CampaignRow>& rows, std::string_view kind,
                const std::string& caption, const std::string& column) {
-  struct Line {
-    int64_t count;
-    const CampaignRow* row;
-    std::string name;
+  struct Reason {
+    int64_t count = 0;
+    std::vector<std::string> places;
   };
-  std::vector<Line> lines;
+  std::map<std::string, Reason> reasons;
   for (const CampaignRow& row : rows) {
     const auto found = row.counters.find(std::string(kind));
     if (found == row.counters.end()) continue;
     for (const auto& [name, count] : found->second) {
-      if (!name.empty()) lines.push_back({count, &row, name});
+      if (name.empty()) continue;
+      reasons[name].count += count;
+      reasons[name].places.push_back(
+          absl::StrCat(row.property, " on ", row.engine, " ", GroupedCount(count)));
     }
   }
-  if (lines.empty()) return {};
-  std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) {
-    return std::tie(b.count, a.row->property, a.row->engine, a.name) <
-           std::tie(a.count, b.row->property, b.row->engine, b.name);
-  });
-  HtmlTable table{.caption = caption,
-                  .columns = {{column}, {"property"}, {"engine"}, {"cases", true}},
-                  .rows = {}};
-  for (const Line& line : lines) {
-    table.rows.push_back(
-        {line.name, line.row->property, line.row->engine, GroupedCount(line.count)});
+  if (reasons.empty()) return {};
+  std::vector<std::pair<int64_t, std::string>> order;
+  for (const auto& [name, reason] : reasons) order.emplace_back(-reason.count, name);
+  std::sort(order.begin(), order.end());
+  HtmlTable table{
+      .caption = caption, .columns = {{column}, {"cases", true}, {"where"}}, .rows = {}};
+  for (const auto& [count, name] : order) {
+    table.rows.push_back({name, GroupedCount(-count), absl::StrJoin(reasons[name].places, ", ")});
   }
   return table.Render();
 }

@@ -43,8 +43,7 @@ class DensityPicture {
     return Element("svg",
                    {{"viewBox", fmt::format("0 0 {:g} {:g}", kWidth, bottom + 42)},
                     {"role", "img"},
-                    {"aria-label", chart_.title},
-                    {"xmlns", "http://www.w3.org/2000/svg"}},
+                    {"aria-label", chart_.title}},
                    Element("title", chart_.title) + Element("desc", chart_.description) + inside);
   }
 

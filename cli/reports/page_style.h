@@ -39,7 +39,7 @@ dl.facts div { padding: .6rem .8rem; border-right: 1px solid var(--line); border
 dl.facts dt { color: var(--faint); font-size: .8rem; }
 dl.facts dd { margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; max-width: 100%; margin: .75rem 0; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; min-width: min(100%, 26rem); font-size: .85rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--faint); padding: 0 0 .35rem; }
 th, td { text-align: left; font-weight: normal; padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--grid); vertical-align: top; }
 thead th { color: var(--faint); border-bottom: 1px solid var(--line); vertical-align: bottom; }
@@ -62,7 +62,7 @@ details { margin: .4rem 0; } summary { cursor: pointer; overflow-wrap: anywhere;
 details.finding { border-left: 3px solid var(--line); padding-left: .9rem; margin: .9rem 0; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap: 1.25rem 2rem; }
 figure { margin: 0; min-width: 0; } figcaption { font-weight: 600; font-size: .9rem; margin-bottom: .25rem; }
-figure details { font-size: .85rem; color: var(--faint); } figure details table { color: var(--ink); }
+figure details { font-size: .85rem; color: var(--faint); } figure details table { color: var(--ink); min-width: 0; }
 svg { display: block; width: 100%; max-width: 34rem; height: auto; }
 svg text { font: 11.5px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: var(--ink); }
 svg text.faint { fill: var(--faint); }

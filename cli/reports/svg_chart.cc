@@ -72,8 +72,7 @@ Markup Picture(double height, const std::string& title, const std::string& descr
   return Element("svg",
                  {{"viewBox", fmt::format("0 0 {:g} {:g}", kWidth, height)},
                   {"role", "img"},
-                  {"aria-label", title},
-                  {"xmlns", "http://www.w3.org/2000/svg"}},
+                  {"aria-label", title}},
                  Element("title", title) + Element("desc", description) + inside);
 }
 
