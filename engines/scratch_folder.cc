@@ -16,11 +16,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 namespace crosscheck {
 namespace {
 
 constexpr char kLockName[] = ".lock";
+constexpr int kMostFolders = 1'000'000;
+constexpr int kAttempts = 100;
 constexpr int kSlots = 16;  // folders of one process at the same time
 constexpr time_t kSecondsToLock =
     60;  // a folder without a lock file may be in the making for so long
@@ -95,7 +98,8 @@ bool IsStale(const std::string& path, int* lock) {
   }
   *lock = open((path + "/" + kLockName).c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
   if (*lock < 0) return errno == ENOENT && info.st_mtime + kSecondsToLock < time(nullptr);
-  return flock(*lock, LOCK_EX | LOCK_NB) == 0;
+  // Unlinked meanwhile: its process removed the folder, and the name may be another's by now.
+  return flock(*lock, LOCK_EX | LOCK_NB) == 0 && fstat(*lock, &info) == 0 && info.st_nlink == 1;
 }
 
 void SweepStale(const std::string& base) {
@@ -137,6 +141,7 @@ int LockFolder(const std::string& path) {
   const int lock = open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (lock < 0) return -1;
   struct stat info{};
+  errno = 0;
   if (flock(lock, LOCK_EX | LOCK_NB) == 0 && fstat(lock, &info) == 0 && info.st_nlink == 1) {
     return lock;
   }
@@ -144,6 +149,17 @@ int LockFolder(const std::string& path) {
   close(lock);
   errno = error == 0 ? EBUSY : error;
   return -1;
+}
+
+// The first free name, "" when none can be made. Counted and not random: a fuzzing engine sees the
+// bytes that an engine compares, names of files among them, and the same input shall look the same.
+std::string NewFolder(const std::string& start) {
+  for (int i = 0; i < kMostFolders; ++i) {
+    std::string path = absl::StrFormat("%s%06d", start, i);
+    if (mkdir(path.c_str(), 0700) == 0) return path;
+    if (errno != EEXIST) return "";
+  }
+  return "";
 }
 
 }  // namespace
@@ -160,25 +176,36 @@ absl::StatusOr<std::unique_ptr<ScratchFolder>> ScratchFolder::Create(std::string
   if (base.empty()) base = DefaultBase();
   umask(022);
   SweepStale(base);
-  std::string path = base + "/" + Prefix() + "XXXXXX";
-  if (mkdtemp(path.data()) == nullptr) return Failed("cannot create a scratch folder in", base);
+  std::string path;
+  int lock = -1;
+  // A sweeper may take the folder before it is locked, and removes it then.
+  for (int attempt = 0; lock < 0 && attempt < kAttempts; ++attempt) {
+    path = NewFolder(base + "/" + Prefix());
+    if (path.empty()) return Failed("cannot create a scratch folder in", base);
+    lock = LockFolder(path);
+    const bool swept =
+        errno == EBUSY || errno == EWOULDBLOCK || errno == ENOENT || errno == EEXIST;
+    if (lock < 0 && !swept) {
+      const absl::Status status = Failed("cannot lock the scratch folder", path);
+      RemoveTree(path.c_str());
+      return status;
+    }
+  }
+  if (lock < 0) return Failed("cannot lock the scratch folder", path);
   const int slot = ReserveSlot(path);
-  const int lock = slot < 0 ? -1 : LockFolder(path);
-  if (lock < 0) {
-    const absl::Status status = slot < 0
-                                    ? absl::ResourceExhaustedError(absl::StrCat(
-                                          "more than ", kSlots, " scratch folders in one process"))
-                                    : Failed("cannot lock the scratch folder", path);
+  if (slot < 0) {
     RemoveTree(path.c_str());
-    if (slot >= 0) FreeSlot(slot);
-    return status;
+    close(lock);
+    return absl::ResourceExhaustedError(
+        absl::StrCat("more than ", kSlots, " scratch folders in one process"));
   }
   return std::unique_ptr<ScratchFolder>(new ScratchFolder(std::move(path), lock, slot));
 }
 
+// Not in the list any more when the name is free for others.
 ScratchFolder::~ScratchFolder() {
-  RemoveTree(path_.c_str());
   FreeSlot(slot_);
+  RemoveTree(path_.c_str());
   close(lock_);
 }
 

@@ -73,6 +73,44 @@ TEST(ScratchFolderTest, SweepsFoldersOfDeadProcessesAndKeepsThoseOfLivingOnes) {
   EXPECT_TRUE(fs::exists(living->path()));
 }
 
+TEST(ScratchFolderTest, NamesAreCountedSoThatTheyAreTheSameInEveryRun) {
+  const auto base = Create();
+  const std::string first = Create(base->path())->path();
+  EXPECT_EQ(Create(base->path())->path(), first);
+  const auto held = Create(base->path());
+  const auto second = Create(base->path());
+  EXPECT_EQ(held->path(), first);
+  EXPECT_NE(second->path(), first);
+  EXPECT_EQ(second->path().size(), first.size());
+}
+
+// Makes folders one after another and looks whether each stays its own.
+bool AllStayOwn(const std::string& base, const std::string& name) {
+  for (int i = 0; i < 200; ++i) {
+    const auto folder = ScratchFolder::Create(base);
+    if (!folder.ok()) return false;
+    std::ofstream((*folder)->path() + "/" + name) << i;
+    const auto inside = std::distance(fs::directory_iterator((*folder)->path()), {});
+    if (inside != 2) return false;  // the lock and this file
+  }
+  return true;
+}
+
+TEST(ScratchFolderTest, ManyProcessesAtOnceKeepTheirOwnFolders) {
+  const auto base = Create();
+  std::vector<pid_t> children;
+  for (int i = 0; i < 4; ++i) {
+    const pid_t child = fork();
+    if (child == 0) _exit(AllStayOwn(base->path(), "of" + std::to_string(i)) ? 0 : 1);
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+}
+
 TEST(ScratchFolderTest, SaysWhereItCannotBeMade) {
   const auto folder = ScratchFolder::Create("/nowhere/at/all");
   ASSERT_FALSE(folder.ok());
