@@ -53,6 +53,14 @@ Limits FuzzLimits(Limits limits) {
   return limits;
 }
 
+std::vector<const Property*> PropertiesOf(const Subject& subject) {
+  std::vector<const Property*> properties;
+  for (const Property* property : Properties()) {
+    if (property->subject == &subject) properties.push_back(property);
+  }
+  return properties;
+}
+
 std::string KnownFileOfThisProgram() {
   std::error_code error;
   return std::filesystem::read_symlink("/proc/self/exe", error).string() + ".known";
@@ -64,9 +72,7 @@ absl::StatusOr<std::unique_ptr<FuzzTarget>> FuzzTarget::Open(const FuzzTargetOpt
   if (target->subject_ == nullptr) {
     return absl::NotFoundError(absl::StrCat("no subject ", std::string(options.subject)));
   }
-  for (const Property* property : Properties()) {
-    if (property->subject == target->subject_) target->properties_.push_back(property);
-  }
+  target->properties_ = PropertiesOf(*target->subject_);
   if (target->properties_.empty()) {
     return absl::NotFoundError(
         absl::StrCat("no property of subject ", std::string(options.subject)));
@@ -74,6 +80,7 @@ absl::StatusOr<std::unique_ptr<FuzzTarget>> FuzzTarget::Open(const FuzzTargetOpt
   auto engine = OpenInProcess(options.engine);
   if (!engine.ok()) return engine.status();
   target->engine_ = *std::move(engine);
+  if (options.decorate) target->engine_ = options.decorate(std::move(target->engine_));
   Message hello;
   hello.head = {{"op", "hello"}, {"protocol", {1}}, {"client", "crosscheck"}};
   Reply reply = target->engine_->Call(hello);

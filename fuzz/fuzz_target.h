@@ -6,6 +6,7 @@
 #ifndef CROSSCHECK_FUZZ_FUZZ_TARGET_H_
 #define CROSSCHECK_FUZZ_FUZZ_TARGET_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,10 +24,15 @@ struct FuzzTargetOptions {
   std::string_view engine = "lattice";
   bool torch = false;  // libtorch as the second reference; without it marginal findings are passed
   std::string known_file = {};  // known issues, which do not stop the search
+  // When set: what is put around the engine, to compare searches on planted bugs.
+  std::function<std::unique_ptr<Engine>(std::unique_ptr<Engine>)> decorate = nullptr;
 };
 
 // Bounds the work of one input: at most some 50 ms of the exact model.
 Limits FuzzLimits(Limits limits);
+
+// What the first byte of an input chooses among, in this order.
+std::vector<const Property*> PropertiesOf(const Subject& subject);
 
 class FuzzTarget {
  public:
