@@ -37,6 +37,8 @@ int Main(int argc, char** argv) {
   AddList(app, exit_code);
   AddReport(app, exit_code);
   AddDoctor(app, exit_code);
+  AddDistil(app, exit_code);
+  AddCoverage(app, exit_code);
   if (argc > 1 && argv[1][0] != '-') {
     const std::string wrong = WhyNoVerb(app, argv[1]);
     if (!wrong.empty()) return Fail(absl::InvalidArgumentError(wrong));

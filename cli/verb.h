@@ -30,6 +30,8 @@ void AddCalibrate(CLI::App& app, int& exit_code);
 void AddList(CLI::App& app, int& exit_code);
 void AddReport(CLI::App& app, int& exit_code);
 void AddDoctor(CLI::App& app, int& exit_code);
+void AddDistil(CLI::App& app, int& exit_code);
+void AddCoverage(CLI::App& app, int& exit_code);
 
 // Prints "crosscheck: <message>" to stderr and returns kExitError.
 int Fail(const absl::Status& status);

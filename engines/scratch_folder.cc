@@ -183,8 +183,7 @@ absl::StatusOr<std::unique_ptr<ScratchFolder>> ScratchFolder::Create(std::string
     path = NewFolder(base + "/" + Prefix());
     if (path.empty()) return Failed("cannot create a scratch folder in", base);
     lock = LockFolder(path);
-    const bool swept =
-        errno == EBUSY || errno == EWOULDBLOCK || errno == ENOENT || errno == EEXIST;
+    const bool swept = errno == EBUSY || errno == EWOULDBLOCK || errno == ENOENT || errno == EEXIST;
     if (lock < 0 && !swept) {
       const absl::Status status = Failed("cannot lock the scratch folder", path);
       RemoveTree(path.c_str());
