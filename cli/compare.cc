@@ -204,6 +204,22 @@ void AddTrackFlags(CLI::App& verb, CompareFlags& flags) {
       ->check(CLI::PositiveNumber);
 }
 
+void AddTaskFlags(CLI::App& verb, CompareFlags& flags) {
+  quality::TaskOptions& tasks = flags.options.inputs.tasks;
+  verb.add_option("--mmlu", tasks.mmlu,
+                  "MMLU's folder: dev/*_dev.csv and test/*_test.csv, or JSONL");
+  verb.add_option("--mmlu-shots", tasks.mmlu_shots,
+                  "Solved examples before a question (default 5)");
+  verb.add_flag("--hendrycks", tasks.hendrycks,
+                "MMLU's prompts as the original script writes them");
+  verb.add_option("--hellaswag", tasks.hellaswag, "hellaswag_val.jsonl");
+  verb.add_option("--arc", tasks.arc, "ARC-*-Test.jsonl");
+  verb.add_option("--arc-shots", tasks.arc_shots, "Solved examples before a question (default 0)");
+  verb.add_option("--arc-train", tasks.arc_train, "File of the solved examples of ARC");
+  verb.add_option("--questions", tasks.limit, "The first N questions of each task")
+      ->check(CLI::PositiveNumber);
+}
+
 }  // namespace
 
 void AddCompare(CLI::App& app, int& exit_code) {
@@ -228,6 +244,7 @@ void AddCompare(CLI::App& app, int& exit_code) {
   verb->add_flag("--dry-run", flags->dry_run, "Say what would be computed and how large it is");
   AddInputFlags(*verb, *flags);
   AddTrackFlags(*verb, *flags);
+  AddTaskFlags(*verb, *flags);
   verb->footer(
       "Exit 0 when every gate passes, 2 when one fails, 1 when one is undecided or the set-up is "
       "wrong.\nThe same command goes on where an interrupted one stopped.\nExamples:\n"

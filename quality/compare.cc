@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "quality/candidate_folder.h"
+#include "quality/choice_track.h"
+#include "quality/compare_plan.h"
 #include "quality/layers.h"
 #include "quality/manifest.h"
 #include "quality/reference_questions.h"
@@ -18,18 +20,6 @@
 namespace crosscheck::quality {
 namespace {
 
-// The name of an engine that `--reference` stands for, and the same model in another precision.
-struct ReferenceNames {
-  std::string engine, noise;
-};
-
-ReferenceNames NamesOf(const std::string& reference) {
-  if (reference == "torch") return {"torch:fp64", "torch:fp32"};
-  if (reference == "exact") return {"exact", "torch:fp32"};
-  if (reference == "torch:fp64") return {reference, "torch:fp32"};
-  return {reference, "torch:fp64"};
-}
-
 // What a dump beside the reference's is for.
 enum class SideRole { kNoise, kWithoutAdapter, kCandidate };
 constexpr std::string_view kRoleNames[] = {"noise", "without-adapter", "candidate"};
@@ -39,50 +29,12 @@ class Runner {
  public:
   explicit Runner(const CompareOptions& options) : options_(options) {}
 
-  absl::StatusOr<std::vector<std::string>> Describe() {
-    if (absl::Status status = Prepare(); !status.ok()) return status;
-    const Inputs& inputs = comparison_.inputs;
-    const int64_t positions = Positions();
-    const auto configurations = static_cast<int64_t>(options_.configurations.size());
-    const double gib =
-        static_cast<double>(positions * BytesPerPosition(comparison_.mode, {}, spec_.vocab)) /
-        (int64_t{1} << 30);
-    std::vector<std::string> lines = {
-        absl::StrFormat(
-            "reference: %s; %d prompts, %d further ones from the text, %d tokens of text in "
-            "%d windows",
-            comparison_.reference, inputs.given,
-            static_cast<int>(inputs.prompts.size()) - inputs.given, inputs.text.size(),
-            inputs.windows.size()),
-        absl::StrFormat(
-            "positions with logits: at most %d for each side, %d sides with the noise floor",
-            positions, configurations + 2),
-        absl::StrFormat("greedy tokens: at most %d for each side",
-                        static_cast<int64_t>(inputs.prompts.size()) * options_.greedy_tokens),
-        absl::StrFormat(
-            "dump of the reference: mode %s, about %.2f GiB; of a configuration: %.3f GiB",
-            std::string(kLogitModeNames[static_cast<size_t>(comparison_.mode)]), gib,
-            static_cast<double>(positions *
-                                BytesPerPosition(LogitMode::kScalars, {}, spec_.vocab)) /
-                (int64_t{1} << 30))};
-    auto time = EstimateSeconds();
-    if (!time.ok()) return time.status();
-    lines.push_back(
-        absl::StrFormat("time: about %.0f s for the reference, from %d positions of the first "
-                        "prompt; an engine's own "
-                        "speed is not known before it runs",
-                        *time, kTimedPositions));
-    for (const Configuration& configuration : options_.configurations) {
-      lines.push_back(absl::StrCat("configuration ", configuration.name, ": ", configuration.engine,
-                                   configuration.note.empty() ? "" : "; ", configuration.note));
-    }
-    return lines;
-  }
-
   absl::StatusOr<Comparison> Run() {
-    if (absl::Status status = Prepare(); !status.ok()) return status;
+    if (absl::Status status = PrepareComparison(options_, comparison_, spec_); !status.ok()) {
+      return status;
+    }
     if (absl::Status status = RecordReference(); !status.ok()) return status;
-    const std::string noise = NamesOf(options_.reference).noise;
+    const std::string noise = NoiseEngineOf(options_.reference);
     auto noise_result =
         RunConfiguration({.name = "noise-floor", .engine = noise}, SideRole::kNoise);
     if (!noise_result.ok()) return noise_result.status();
@@ -103,61 +55,6 @@ class Runner {
   }
 
  private:
-  absl::Status Prepare() {
-    comparison_.options = options_;
-    comparison_.reference = NamesOf(options_.reference).engine;
-    auto identity = ModelIdentity(options_.model);
-    if (!identity.ok()) return identity.status();
-    comparison_.model = *std::move(identity);
-    auto spec = ReadConfig(options_.model);
-    if (!spec.ok()) return spec.status();
-    auto inputs =
-        ReadInputs(options_.inputs, options_.model, spec->vocab, spec->max_positions, LongestRun());
-    if (!inputs.ok()) return inputs.status();
-    comparison_.inputs = *std::move(inputs);
-    comparison_.mode = ChooseMode(spec->vocab);
-    spec_ = *std::move(spec);
-    return absl::OkStatus();
-  }
-
-  LogitMode ChooseMode(int vocab) const {
-    if (options_.mode) return *options_.mode;
-    const int64_t positions = Positions();
-    const int64_t full = positions * BytesPerPosition(LogitMode::kFull, {}, vocab);
-    if (full <= options_.dump_budget_bytes) return LogitMode::kFull;
-    Say(
-        absl::StrFormat("the reference's logits of %d positions take %.1f GiB, more than "
-                        "--dump-budget: mode topk",
-                        positions, static_cast<double>(full) / (1 << 30)));
-    return LogitMode::kTopK;
-  }
-
-  int64_t Positions() const {
-    const auto prompts = static_cast<int64_t>(comparison_.inputs.given);
-    return prompts * options_.forced_positions +
-           static_cast<int64_t>(comparison_.inputs.text.size());
-  }
-
-  static constexpr int kTimedPositions = 16;
-
-  // Of the reference, by what a few steps of it take.
-  absl::StatusOr<double> EstimateSeconds() const {
-    auto side = Side::Open(
-        {.engine = comparison_.reference, .model = options_.model, .adapter = options_.adapter});
-    if (!side.ok()) return side.status();
-    const double before = (*side)->seconds();
-    const Prompt& first = comparison_.inputs.prompts[0];
-    auto run = (*side)->Generate(first.ids, first.text, kTimedPositions);
-    if (!run.ok()) return run.status();
-    const double each = ((*side)->seconds() - before) / kTimedPositions;
-    const auto greedy = static_cast<int64_t>(comparison_.inputs.prompts.size()) * LongestRun();
-    return each * static_cast<double>(Positions() + greedy);
-  }
-
-  void Say(std::string_view line) const {
-    if (options_.say) options_.say(line);
-  }
-
   RecordOptions Recording(const std::string& side, LogitMode mode) const {
     return {.mode = mode,
             .top_k = options_.top_k,
@@ -187,10 +84,13 @@ class Runner {
     Recorder recorder(*reference_side_, **writer, nullptr,
                       Recording("reference", comparison_.mode));
     absl::Status status = recorder.Greedy(comparison_.inputs.prompts, options_.greedy_tokens,
-                                          comparison_.inputs.given, LongestRun());
+                                          comparison_.inputs.given, LongestRun(options_));
     if (status.ok()) status = MakeTracks();
     for (const Track& track : tracks_) {
       if (status.ok()) status = recorder.Logits(track);
+    }
+    if (status.ok()) {
+      status = RecordChoices(*reference_side_, **writer, "reference", nullptr);
     }
     if (status.ok()) status = RecordSampled(recorder, nullptr);
     if (status.ok()) {
@@ -205,8 +105,6 @@ class Runner {
                                                               : StoredReference(*reference_dump_);
     return absl::OkStatus();
   }
-
-  int LongestRun() const { return std::max(options_.greedy_tokens, options_.forced_positions); }
 
   // The tracks with logits; the forced one needs the reference's continuations.
   absl::Status MakeTracks() {
@@ -370,6 +268,18 @@ class Runner {
     return status;
   }
 
+  // Only the log-likelihoods count, so neither side keeps logits.
+  absl::Status RecordChoices(Side& side, DumpWriter& writer, const std::string& name,
+                             std::vector<Skip>* skips) {
+    Recorder recorder(side, writer, nullptr, Recording(name, LogitMode::kScalars));
+    for (const TaskRequests& task : comparison_.inputs.tasks) {
+      const Track track = ChoiceTrack(task);
+      absl::Status status = Skippable(track.name, recorder.Logits(track), skips);
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status RecordSampled(Recorder& recorder, std::vector<Skip>* skips) {
     const std::vector<Prompt>& prompts = comparison_.inputs.prompts;
     const auto count =
@@ -392,10 +302,6 @@ class Runner {
 };
 
 }  // namespace
-
-absl::StatusOr<std::vector<std::string>> DescribeComparison(const CompareOptions& options) {
-  return Runner(options).Describe();
-}
 
 absl::StatusOr<Comparison> Compare(const CompareOptions& options) { return Runner(options).Run(); }
 

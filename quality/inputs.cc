@@ -86,6 +86,9 @@ absl::StatusOr<Inputs> ReadInputs(const InputOptions& options, const std::string
   for (Prompt& prompt : inputs.prompts) prompt.max_tokens = max_tokens;
   absl::Status fits = FitPrompts(context, vocab, options.truncate_left, &inputs.prompts);
   if (!fits.ok()) return fits;
+  auto tasks = ReadTasks(options.tasks, tokenizer->get(), context);
+  if (!tasks.ok()) return tasks.status();
+  inputs.tasks = *std::move(tasks);
   if (*tokenizer != nullptr) {
     auto fingerprint = (*tokenizer)->Fingerprint();
     if (!fingerprint.ok()) return fingerprint.status();

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "nlohmann/json.hpp"
 #include "quality/prompts.h"
+#include "quality/task_requests.h"
 #include "quality/tokenizer.h"
 #include "quality/tracks.h"
 
@@ -24,6 +25,7 @@ struct InputOptions {
   WindowPlan windows;
   int step_targets = 256;      // of the text, evaluated token by token
   bool truncate_left = false;  // cut prompts that do not fit the context instead of refusing them
+  TaskOptions tasks;
   uint64_t seed = 1;
 };
 
@@ -33,6 +35,7 @@ struct Inputs {
   std::vector<int32_t> text;
   std::vector<Window> windows;              // of the text
   std::string prompts_sha256, text_sha256;  // of the ids, comma-separated
+  std::vector<TaskRequests> tasks;          // of multiple choice
   nlohmann::json tokenizer;                 // sha256, size, fingerprint; null when there was none
   std::shared_ptr<Tokenizer> decoder;       // null when there was none
 };

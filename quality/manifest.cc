@@ -5,6 +5,25 @@
 #include "quality/position_stat.h"
 
 namespace crosscheck::quality {
+namespace {
+
+// What was asked of multiple choice: the files and how they were read.
+Json Tasks(const Inputs& inputs) {
+  Json tasks = Json::array();
+  for (const TaskRequests& task : inputs.tasks) {
+    Json files = Json::array();
+    for (const TaskFile& file : task.task.files) {
+      files.push_back({{"rows", file.rows}, {"sha256", file.sha256}});
+    }
+    tasks.push_back({{"name", task.task.name},
+                     {"shots", task.task.shots},
+                     {"questions", task.task.questions.size()},
+                     {"files", files}});
+  }
+  return tasks;
+}
+
+}  // namespace
 
 Json MakeManifest(std::string_view role, const Side& side, const Json& model, const Inputs& inputs,
                   const CompareOptions& options, LogitMode mode, const std::string& against) {
@@ -36,7 +55,8 @@ Json MakeManifest(std::string_view role, const Side& side, const Json& model, co
           {"seeds", options.sampled_seeds},
           {"tokens", options.sampled_tokens},
           {"temperature", 0.7}}},
-        {"layers", {{"items", options.layer_prompts}}}}},
+        {"layers", {{"items", options.layer_prompts}}},
+        {"choice", Tasks(inputs)}}},
       {"mode", kLogitModeNames[static_cast<size_t>(mode)]},
       {"seed", options.seed},
       {"prompts_sha256", inputs.prompts_sha256},

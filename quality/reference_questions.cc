@@ -23,7 +23,8 @@ absl::StatusOr<double> ReferenceQuestions::GapOf(int item, int position, int tok
          row[static_cast<size_t>(token)];
 }
 
-absl::StatusOr<std::vector<double>> ReferenceQuestions::NllOf(int item, const std::vector<int32_t>& continuation) {
+absl::StatusOr<std::vector<double>> ReferenceQuestions::NllOf(
+    int item, const std::vector<int32_t>& continuation) {
   std::vector<int32_t> ids = inputs_.prompts[static_cast<size_t>(item)].ids;
   const int first = static_cast<int>(ids.size()) - 1;
   ids.insert(ids.end(), continuation.begin(), continuation.end());

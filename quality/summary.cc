@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "quality/choice_track.h"
 #include "quality/generation_summary.h"
 #include "quality/metrics/cluster.h"
 #include "quality/metrics/perplexity.h"
@@ -287,6 +288,8 @@ absl::Status Summarise(DumpReader& reference, DumpReader& candidate, const Summa
     return status;
   }
   if (absl::Status s = SummariseTexts(reference, candidate, inputs, result); !s.ok()) return s;
+  absl::Status choices = SummariseChoices(reference, candidate, inputs.inputs->tasks, result);
+  if (!choices.ok()) return choices;
   if (absl::Status s = SummariseDraws(reference, candidate, inputs, result); !s.ok()) return s;
   std::sort(result.worst.begin(), result.worst.end(),
             [](const WorstPosition& a, const WorstPosition& b) {

@@ -38,7 +38,8 @@ absl::StatusOr<std::vector<int32_t>> GreedyIds(DumpReader& dump, int item, int m
   if (!ids.ok()) return ids.status();
   const auto values = (*ids)->As<int32_t>();
   return std::vector<int32_t>(
-      values.begin(), values.begin() + std::min<ptrdiff_t>(most, static_cast<ptrdiff_t>(values.size())));
+      values.begin(),
+      values.begin() + std::min<ptrdiff_t>(most, static_cast<ptrdiff_t>(values.size())));
 }
 
 double MeanNll(const std::vector<double>& nll) {
@@ -94,7 +95,8 @@ class Texts {
   absl::Status AddTexts() {
     Tokenizer* tokenizer = inputs_.inputs->decoder.get();
     if (tokenizer == nullptr) {
-      result_.skips.push_back({"bleu, garbled text", "the model has no tokenizer to make text of ids"});
+      result_.skips.push_back(
+          {"bleu, garbled text", "the model has no tokenizer to make text of ids"});
       return absl::OkStatus();
     }
     auto ours = tokenizer->DecodeAll(ours_);
@@ -105,8 +107,8 @@ class Texts {
     int garbled = 0;
     for (size_t i = 0; i < ours_.size(); ++i) {
       counts.Add(CountBleu((*theirs)[i], (*ours)[i]));
-      const std::vector<std::string> reasons = GarbledReasons(
-          {ours_[i], (*ours)[i]}, {theirs_[i], (*theirs)[i]}, excess_nll_[i]);
+      const std::vector<std::string> reasons =
+          GarbledReasons({ours_[i], (*ours)[i]}, {theirs_[i], (*theirs)[i]}, excess_nll_[i]);
       if (reasons.empty()) continue;
       ++garbled;
       const std::string& prompt = inputs_.inputs->prompts[i].id;
@@ -137,7 +139,8 @@ absl::StatusOr<Draws> ReadDraws(DumpReader& dump, int item) {
   auto ids = dump.Read("sampled", item, "ids");
   if (!ids.ok()) return ids.status();
   if ((*ids)->dtype != DType::kI32 || (*ids)->shape.size() != 2) {
-    return absl::FailedPreconditionError(absl::StrCat(dump.folder(), ": ", (*ids)->name, " is no I32 matrix"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(dump.folder(), ": ", (*ids)->name, " is no I32 matrix"));
   }
   Draws draws;
   const auto values = (*ids)->As<int32_t>();
@@ -221,8 +224,9 @@ class DrawSummary {
       result_.metrics["sampled_total_variation"] = MeanOf(variation_);
       if (own.outside_support > 0) {
         result_.findings.push_back(
-            {"sampler", absl::StrCat(own.outside_support,
-                                     " draws of tokens to which the engine's own logits give nothing")});
+            {"sampler",
+             absl::StrCat(own.outside_support,
+                          " draws of tokens to which the engine's own logits give nothing")});
       }
     }
     for (int n = 1; n <= 3; ++n) {
