@@ -72,7 +72,8 @@ void AddPaired(const std::string& task, bool only, const Answers& ours, const An
   Estimate flips{.value = static_cast<double>(paired.flips()) / questions};
   flips.count = paired.flips();
   flips.clusters = questions;
-  Estimate p_value{.value = paired.p_value()}, change{.value = MeanAbsoluteChange(ours.gold, theirs.gold)};
+  Estimate p_value{.value = paired.p_value()},
+      change{.value = MeanAbsoluteChange(ours.gold, theirs.gold)};
   p_value.clusters = change.clusters = questions;
   p_value.count = change.count = questions;
   result.metrics["accuracy_difference_" + task] = difference;

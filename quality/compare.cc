@@ -207,8 +207,9 @@ class Runner {
 
   absl::Status Record(const Configuration& configuration, const std::string& folder, SideRole role,
                       ConfigurationResult& result) {
-    auto side =
-        Side::Open({.engine = configuration.engine, .model = folder, .adapter = options_.adapter});
+    auto side = Side::Open({.engine = configuration.engine,
+                            .model = folder,
+                            .adapter = role == SideRole::kWithoutAdapter ? "" : options_.adapter});
     if (!side.ok()) return side.status();
     if ((*side)->vocab() != reference_side_->vocab()) {
       return absl::FailedPreconditionError(absl::StrCat(configuration.name, ": a vocabulary of ",

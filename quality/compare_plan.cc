@@ -106,12 +106,14 @@ absl::StatusOr<std::vector<std::string>> DescribeComparison(const CompareOptions
       absl::StrFormat("positions: at most %d for each side; greedy tokens: at most %d",
                       Positions(comparison),
                       static_cast<int64_t>(inputs.prompts.size()) * options.greedy_tokens),
-      absl::StrFormat("dump of the reference: mode %s, about %.2f GiB; of a configuration: %.3f GiB",
-                      mode, GibOf(comparison, comparison.mode, spec.vocab),
-                      GibOf(comparison, LogitMode::kScalars, spec.vocab)),
-      absl::StrFormat("time: about %.0f s for the reference, from %d tokens of the first prompt; an "
-                      "engine's own speed is not known before it runs",
-                      *seconds, kTimedPositions)};
+      absl::StrFormat(
+          "dump of the reference: mode %s, about %.2f GiB; of a configuration: %.3f GiB", mode,
+          GibOf(comparison, comparison.mode, spec.vocab),
+          GibOf(comparison, LogitMode::kScalars, spec.vocab)),
+      absl::StrFormat(
+          "time: about %.0f s for the reference, from %d tokens of the first prompt; an "
+          "engine's own speed is not known before it runs",
+          *seconds, kTimedPositions)};
   for (const Configuration& configuration : options.configurations) {
     lines.push_back(absl::StrCat("configuration ", configuration.name, ": ", configuration.engine,
                                  configuration.note.empty() ? "" : "; ", configuration.note));

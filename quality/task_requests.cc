@@ -11,7 +11,8 @@ absl::Status AddTask(absl::StatusOr<Task> task, const TaskOptions& options, Toke
                      int context, std::vector<TaskRequests>& tasks) {
   if (!task.ok()) return task.status();
   if (tokenizer == nullptr) {
-    return absl::FailedPreconditionError(absl::StrCat(task->name, " needs the model's tokenizer.json"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(task->name, " needs the model's tokenizer.json"));
   }
   if (options.limit > 0 && task->questions.size() > static_cast<size_t>(options.limit)) {
     task->questions.resize(static_cast<size_t>(options.limit));

@@ -1,0 +1,113 @@
+// Planted faults on the trained checkpoint: each is seen by the number that should see it, and the
+// layers name the place (quality.md 10).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "quality/apply_gates.h"
+#include "quality/compare.h"
+#include "tests/own_folder.h"
+
+namespace crosscheck::quality {
+namespace {
+
+constexpr char kModel[] = "seeds/checkpoints/tiny-qwen35";
+
+// One configuration by its name, with gates.
+ConfigurationResult Measure(const std::string& name, const std::string& adapter = "") {
+  const OwnFolder folder;
+  CompareOptions options;
+  options.model = kModel;
+  options.adapter = adapter;
+  options.inputs.prompts_file = std::string(kModel) + "/prompts.jsonl";
+  options.inputs.limit = 3;
+  options.out = folder.path();
+  options.greedy_tokens = 10;
+  options.forced_positions = 10;
+  options.layer_prompts = 1;
+  options.sampled_prompts = 0;
+  options.configurations = {*ParseConfiguration(name, "torch:fp32")};
+  auto comparison = Compare(options);
+  EXPECT_TRUE(comparison.ok()) << name << ": " << comparison.status();
+  if (!comparison.ok()) return {};
+  ConfigurationResult result = comparison->configurations[0];
+  ApplyGates(DefaultGates(), result);
+  return result;
+}
+
+// "L02 up_proj" of every stage whose added error is beyond its bound.
+std::vector<std::string> BadStages(const ConfigurationResult& result) {
+  std::vector<std::string> bad;
+  for (const LayerStage& stage : result.layers) {
+    if (stage.added_error_ratio > 1) {
+      bad.push_back("L0" + std::to_string(stage.layer) + " " + stage.stage);
+    }
+  }
+  return bad;
+}
+
+double Value(const ConfigurationResult& result, const std::string& metric) {
+  const auto found = result.metrics.find(metric);
+  return found == result.metrics.end() ? std::nan("") : found->second.value;
+}
+
+GateVerdict VerdictOf(const ConfigurationResult& result, const std::string& gate) {
+  for (const GateOutcome& outcome : result.gates) {
+    if (outcome.gate == gate) return outcome.verdict;
+  }
+  ADD_FAILURE() << "no gate " << gate;
+  return GateVerdict::kUndecided;
+}
+
+TEST(PlantedFaultsTest, ACleanEngineHasNoBadStage) {
+  const ConfigurationResult clean = Measure("fp32@faulty:none");
+  EXPECT_THAT(BadStages(clean), testing::IsEmpty());
+  EXPECT_EQ(VerdictOf(clean, "added-error"), GateVerdict::kPass);
+  EXPECT_LT(Value(clean, "kl_mean"), 1e-10);
+}
+
+TEST(PlantedFaultsTest, TheAddedErrorNamesTheLayerOfAWrongMatrix) {
+  const std::pair<const char*, const char*> faults[] = {
+      {"fp32@faulty:scaled_row@layers.2.mlp.up_proj.weight", "L02 up_proj"},
+      {"fp32@faulty:sign_flip@layers.4.linear_attn.in_proj_z.weight", "L04 in_proj_z"},
+      {"fp32@faulty:swapped_halves@layers.5.self_attn.k_proj.weight", "L05 k_proj"},
+      {"fp32@faulty:zeroed_column@layers.0.mlp.down_proj.weight", "L00 down_proj"}};
+  for (const auto& [name, place] : faults) {
+    const ConfigurationResult result = Measure(name);
+    EXPECT_THAT(BadStages(result), testing::ElementsAre(place)) << name;
+    EXPECT_EQ(VerdictOf(result, "added-error"), GateVerdict::kFail) << name;
+    EXPECT_GT(Value(result, "kl_mean"), 1e-6) << name;
+  }
+}
+
+TEST(PlantedFaultsTest, ACoarseHeadShowsInTheLogitsWithCleanLayers) {
+  const ConfigurationResult result = Measure("f32:head=q4_sym");
+  EXPECT_GT(Value(result, "kl_mean"), 1e-4);
+  EXPECT_THAT(BadStages(result), testing::IsEmpty());  // right on its own weights
+  for (const LayerStage& stage : result.layers) {
+    if (stage.layer >= 0) {
+      EXPECT_LT(stage.relative_error_largest, 1e-4) << stage.stage;
+    }
+    if (stage.stage == "lm_head") {
+      EXPECT_GT(stage.relative_error_mean, 1e-2);
+    }
+  }
+}
+
+TEST(PlantedFaultsTest, WrongRotationsShowInAttentionOnly) {
+  const ConfigurationResult result = Measure("fp32@faulty:rope_pairing");
+  EXPECT_GT(Value(result, "kl_mean"), 1e-4);
+  EXPECT_THAT(BadStages(result), testing::Each(testing::AnyOf(testing::StartsWith("L02"),
+                                                              testing::StartsWith("L05"))));
+  EXPECT_THAT(BadStages(result), testing::Not(testing::IsEmpty()));
+}
+
+TEST(PlantedFaultsTest, AnAdapterOfAnotherScaleMissesItsEffect) {
+  const std::string adapter = "seeds/checkpoints/tiny-qwen35-lora";
+  EXPECT_LT(Value(Measure("fp32", adapter), "lora_effect_ratio"), 1e-6);
+  EXPECT_GT(Value(Measure("fp32@faulty:lora_alpha", adapter), "lora_effect_ratio"), 1e-3);
+}
+
+}  // namespace
+}  // namespace crosscheck::quality
