@@ -170,7 +170,9 @@ impl Engine {
         if let Ok(loaded) = self.loaded(&fields) {
             loaded.count_adapter(&mut answer);
         }
-        answer.head["seconds"] = Value::from(start.elapsed().as_secs_f64());
+        // A fuzzing engine would see the digits of the time: the same input shall take the same branches.
+        let seconds = if cfg!(coverage_counters) { 0.0 } else { start.elapsed().as_secs_f64() };
+        answer.head["seconds"] = Value::from(seconds);
         Ok(answer)
     }
 
