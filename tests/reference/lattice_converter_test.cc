@@ -13,6 +13,7 @@
 #include "reference/quantisation/lattice_folder.h"
 #include "reference/quantisation/quantised_folder.h"
 #include "reference/quantisation/quarot.h"
+#include "tests/own_folder.h"
 
 namespace crosscheck {
 namespace {
@@ -61,8 +62,6 @@ class LatticeConverterTest : public testing::TestWithParam<MakeModel> {
     auto model = GetParam()();
     ASSERT_TRUE(model.ok()) << model.status();
     stored_ = *std::move(model);
-    folder_ = testing::TempDir() + "/lattice_converter";
-    std::filesystem::remove_all(folder_);
     ASSERT_TRUE(WriteCheckpoint(stored_, folder_ + "/in").ok());
     const std::string command =
         absl::StrCat("'", converter, "' '", folder_, "/in' '", folder_, "/out' ", kSeed);
@@ -76,7 +75,8 @@ class LatticeConverterTest : public testing::TestWithParam<MakeModel> {
   }
 
   Model stored_;
-  std::string folder_;
+  const OwnFolder own_;
+  const std::string folder_ = own_.path();
 };
 
 TEST_P(LatticeConverterTest, AsymmetricFilesAreOursByteForByte) {

@@ -12,6 +12,7 @@
 #include "reference/quantisation/quarot.h"
 #include "reference/reference_model.h"
 #include "reference/safetensors.h"
+#include "tests/own_folder.h"
 
 namespace crosscheck {
 namespace {
@@ -289,9 +290,9 @@ TEST(DecodeAsTest, ACheckpointHoldsTheDecodedValues) {
   ModelRecipe recipe = Recipe(Family::kQwen35, true);
   recipe.weights.storage = DType::kBF16;
   const Model decoded = DecodedAs("q4_sym:head=f16:quarot=3", GenerateModel(recipe));
-  const std::string folder = testing::TempDir() + "/decoded_model";
-  ASSERT_TRUE(WriteCheckpoint(decoded, folder).ok());
-  const auto read = ReadCheckpoint(folder);
+  const OwnFolder folder;
+  ASSERT_TRUE(WriteCheckpoint(decoded, folder.path()).ok());
+  const auto read = ReadCheckpoint(folder.path());
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->values, decoded.values);
   EXPECT_FALSE(read->spec.tied);
