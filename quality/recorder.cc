@@ -233,17 +233,48 @@ absl::Status Recorder::Layers(const Track& forced, int items, const ModelSpec& s
   total_ = std::min<int64_t>(items, static_cast<int64_t>(forced.items.size()));
   return ForEachItem(Shards("layers", static_cast<int>(total_), kShardBytes),
                      [&](int item, std::vector<Tensor>& tensors) {
-                       auto taps =
-                           side_.Taps(LayerIds(forced.items[static_cast<size_t>(item)].ids, spec));
-                       if (!taps.ok()) return taps.status();
-                       for (Tensor& tap : *taps) {
-                         if (!IsStage(ParseTapName(tap.name).second)) continue;
-                         tap.name = TensorName("layers", item, tap.name);
-                         tensors.push_back(std::move(tap));
-                       }
-                       if (options_.progress) options_.progress("layers", ++done_, total_);
-                       return absl::OkStatus();
+                       return RecordLayers(
+                           item, LayerIds(forced.items[static_cast<size_t>(item)].ids, spec),
+                           tensors);
                      });
+}
+
+absl::Status Recorder::RecordLayers(int item, const std::vector<int32_t>& ids,
+                                    std::vector<Tensor>& tensors) {
+  auto taps = side_.Taps(ids);
+  if (!taps.ok()) return taps.status();
+  for (Tensor& tap : *taps) {
+    if (tap.name == kLogits) {
+      if (absl::Status status = CheckTappedLogits(tap, ids); !status.ok()) return status;
+    }
+    if (!IsStage(ParseTapName(tap.name).second)) continue;
+    tap.name = TensorName("layers", item, tap.name);
+    tensors.push_back(std::move(tap));
+  }
+  if (options_.progress) options_.progress("layers", ++done_, total_);
+  return absl::OkStatus();
+}
+
+// An engine may tap by means that replace something else, an adapter for example.
+absl::Status Recorder::CheckTappedLogits(const Tensor& tap, const std::vector<int32_t>& ids) {
+  constexpr double kRounding = 1e-3;  // of the largest logit: paths differ by far less
+  const auto tapped = tap.ToDoubles();
+  if (!tapped.ok()) return tapped.status();
+  const int last = static_cast<int>(ids.size());
+  auto rows = side_.LogitRows(ids, {last - 1, last}, Evaluation::kDecode);
+  if (!rows.ok()) return rows.status();
+  const size_t vocab = rows->f32.size();
+  if (tapped->size() < vocab) return absl::AbortedError("the engine taps fewer logits than it has");
+  const size_t from_end = tapped->size() - vocab;  // the last row
+  double largest = 0, difference = 0;
+  for (size_t i = 0; i < vocab; ++i) {
+    largest = std::max(largest, std::abs(static_cast<double>(rows->f32[i])));
+    difference = std::max(difference, std::abs((*tapped)[i + from_end] - rows->f32[i]));
+  }
+  if (difference <= kRounding * largest) return absl::OkStatus();
+  return absl::UnimplementedError(
+      "the engine answers other logits when it shows its layers, so they are not those that it "
+      "computes with");
 }
 
 }  // namespace crosscheck::quality

@@ -57,6 +57,10 @@ class Recorder {
                            const std::function<absl::Status(int, std::vector<Tensor>&)>& record);
   absl::Status RecordItem(const Track& track, int index, std::vector<Tensor>& tensors);
 
+  absl::Status RecordLayers(int item, const std::vector<int32_t>& ids,
+                            std::vector<Tensor>& tensors);
+  absl::Status CheckTappedLogits(const Tensor& tap, const std::vector<int32_t>& ids);
+
   Side& side_;
   DumpWriter& writer_;
   ReferenceRows* reference_;
