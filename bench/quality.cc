@@ -87,7 +87,8 @@ size_t BufferFloats() {
 
 void Print(int k) {
   std::vector<float> buffer(BufferFloats());
-  const double pairs = static_cast<double>(buffer.size() / kVocabulary / 2);
+  const size_t count = buffer.size() / (2 * kVocabulary);
+  const auto pairs = static_cast<double>(count);
   const double bytes = static_cast<double>(buffer.size() * sizeof(float));
   uint64_t checksum = 0;
   double kl = 0;

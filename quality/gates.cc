@@ -4,6 +4,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
 #include <set>
 #include <utility>
@@ -122,6 +123,7 @@ void CheckGate(TableReader& reader, const Gate& gate) {
   reader.Check(!no_bound || !(gate.min || gate.max), "name",
                "layer_added_error has its own bound: neither \"min\" nor \"max\"");
   reader.Check(!(gate.min && gate.max), "max", "\"min\" and \"max\" at once: make two gates");
+  reader.Check(std::isfinite(gate.bound()), gate.min ? "min" : "max", "a bound must be finite");
   const bool greedy = gate.metric.name.starts_with("greedy_match");
   reader.Check(!greedy || gate.at > 0, "at", "a greedy gate needs \"at\", a number of tokens");
   reader.Check(greedy || gate.at == 0, "at", "\"at\" belongs to greedy gates");

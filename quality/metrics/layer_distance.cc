@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "quality/metrics/quantile.h"
 
@@ -55,8 +56,8 @@ EffectRatio AdapterEffect(absl::Span<const Cluster> engine, absl::Span<const Clu
     for (const int i : indices) numerator += engine[i].sum, denominator += base[i].sum;
     return denominator > 0 ? numerator / denominator : std::numeric_limits<double>::quiet_NaN();
   };
-  std::vector<int> all;
-  for (size_t i = 0; i < engine.size(); ++i) all.push_back(static_cast<int>(i));
+  std::vector<int> all(engine.size());
+  std::iota(all.begin(), all.end(), 0);
   EffectRatio effect;
   effect.ratio = ratio(all);
   effect.interval = BootstrapInterval(static_cast<int>(all.size()), ratio, confidence, stream);

@@ -77,6 +77,7 @@ DrawsAgainstLaw CompareDraws(absl::Span<const int64_t> counts, absl::Span<const 
   const Pooling pooling = PoolOutcomes(p, result.draws);
   std::vector<int64_t> observed(pooling.probability.size());
   std::vector<double> expected;
+  expected.reserve(pooling.probability.size());
   for (const double mass : pooling.probability) {
     expected.push_back(mass * static_cast<double>(result.draws));
   }

@@ -90,6 +90,10 @@ TEST(ParseGates, ErrorsNameFileLineAndWhatMayStandThere) {
               HasSubstr("\"at\""));
   EXPECT_THAT(ErrorOf(File(R"({name="a", metric="greedy_match", at=5, min=99, configs=["x"]})")),
               HasSubstr("between 0 and 1"));
+  EXPECT_THAT(ErrorOf(File(R"({name="a", metric="kl_mean", max=nan, configs=["x"]})")),
+              HasSubstr("finite"));
+  EXPECT_THAT(ErrorOf(File(R"({name="a", metric="greedy_match", at=1.5, min=1, configs=["x"]})")),
+              HasSubstr("no integer"));
   EXPECT_THAT(ErrorOf(File(R"({name="a", metric="kl_max", max=1, configs=["x"]})")),
               HasSubstr("rule = \"point\""));
   EXPECT_THAT(ErrorOf(File(R"({name="a", metric="kl_mean", max=1, configs=["x"]},
