@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/reports/compare_json.h"
+#include "cli/reports/compare_page.h"
 #include "cli/reports/compare_text.h"
 #include "cli/verb.h"
 #include "fmt/format.h"
@@ -110,6 +111,7 @@ absl::Status WritePages(const quality::Comparison& comparison, const CompareFlag
   const std::string base = flags.options.out + "/compare";
   const std::pair<std::string, std::string> files[] = {
       {base + ".md", CompareMarkdown(comparison)},
+      {base + ".html", ComparePage(comparison)},
       {base + ".json", CompareJson(comparison).dump(1) + "\n"},
       {flags.junit, flags.junit.empty() ? "" : CompareJunit(comparison)},
       {flags.summary, flags.summary.empty() ? "" : CompareSummary(comparison)}};

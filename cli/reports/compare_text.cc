@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "cli/reports/compare_cells.h"
 #include "cli/reports/compare_json.h"
 #include "fmt/format.h"
 
@@ -14,50 +15,6 @@ namespace {
 using quality::ConfigurationResult;
 using quality::Estimate;
 using quality::GateVerdict;
-
-constexpr const char* kVerdictWords[] = {"PASS", "FAIL", "UNDECIDED"};
-
-std::string Word(GateVerdict verdict) { return kVerdictWords[static_cast<size_t>(verdict)]; }
-
-const Estimate* Find(const ConfigurationResult& result, const std::string& metric) {
-  const auto found = result.metrics.find(metric);
-  return found == result.metrics.end() ? nullptr : &found->second;
-}
-
-// "1.2e-05 [9.0e-06, 1.6e-05]"; "–" where it was not measured.
-std::string WithInterval(const Estimate* estimate) {
-  if (estimate == nullptr || std::isnan(estimate->value)) return "–";
-  std::string text = fmt::format("{:.3g}", estimate->value);
-  if (std::isfinite(estimate->lower)) {
-    text += fmt::format(" [{:.2g}, {:.2g}]", estimate->lower, estimate->upper);
-  }
-  if (estimate->clusters > 0 && estimate->clusters < quality::kFewestClusters)
-    text += " (few clusters)";
-  return text;
-}
-
-std::string Rate(const Estimate* estimate) {
-  if (estimate == nullptr || estimate->clusters == 0) return "–";
-  return fmt::format("{}/{}", estimate->count, estimate->clusters);
-}
-
-std::string Percent(const Estimate* estimate) {
-  if (estimate == nullptr || std::isnan(estimate->value)) return "–";
-  return fmt::format("{:.2f} %", 100 * estimate->value);
-}
-
-// The stage with the least cosine, in words.
-std::string WorstLayer(const ConfigurationResult& result) {
-  const quality::LayerStage* worst = nullptr;
-  for (const quality::LayerStage& stage : result.layers) {
-    if (std::isnan(stage.cosine_q01)) continue;
-    if (worst == nullptr || stage.cosine_q01 < worst->cosine_q01) worst = &stage;
-  }
-  if (worst == nullptr) return "–";
-  const std::string place =
-      worst->layer < 0 ? worst->stage : fmt::format("L{:02} {}", worst->layer, worst->stage);
-  return fmt::format("{} (cosine {:.5f})", place, worst->cosine_q01);
-}
 
 std::string Deciding(const ConfigurationResult& result) {
   if (!result.findings.empty()) {
@@ -72,7 +29,7 @@ std::string Deciding(const ConfigurationResult& result) {
       }
     }
   }
-  return absl::StrCat("KL ", WithInterval(Find(result, "kl_mean")));
+  return absl::StrCat("KL ", IntervalText(FindMetric(result, "kl_mean")));
 }
 
 std::string ToleranceNote(const ConfigurationResult& result) {
@@ -93,30 +50,18 @@ std::string Table(const quality::Comparison& comparison) {
   text += TableRow(std::vector<std::string>(header.size(), "---"));
   const std::string all = absl::StrCat("_", comparison.options.greedy_tokens);
   for (const ConfigurationResult& result : comparison.configurations) {
-    text +=
-        TableRow({result.configuration.name, Word(result.verdict()),
-                  fmt::format("{:.2f}", result.bits_per_weight),
-                  fmt::format("{:.1f}", static_cast<double>(result.weight_bytes) / (1 << 20)),
-                  WithInterval(Find(result, "kl_mean")), WithInterval(Find(result, "kl_q999")),
-                  Percent(Find(result, "top1_agreement")), Rate(Find(result, "greedy_match_10")),
-                  Rate(Find(result, "greedy_match_margin_aware_10")),
-                  Rate(Find(result, "greedy_match" + all)),
-                  WithInterval(Find(result, "perplexity_log_ratio")), WorstLayer(result)});
+    text += TableRow(
+        {result.configuration.name, VerdictWord(result.verdict()),
+         fmt::format("{:.2f}", result.bits_per_weight),
+         fmt::format("{:.1f}", static_cast<double>(result.weight_bytes) / (1 << 20)),
+         IntervalText(FindMetric(result, "kl_mean")), IntervalText(FindMetric(result, "kl_q999")),
+         ShareText(FindMetric(result, "top1_agreement")),
+         RateText(FindMetric(result, "greedy_match_10")),
+         RateText(FindMetric(result, "greedy_match_margin_aware_10")),
+         RateText(FindMetric(result, "greedy_match" + all)),
+         IntervalText(FindMetric(result, "perplexity_log_ratio")), WorstLayerText(result)});
   }
   return text;
-}
-
-std::string Identity(const quality::Comparison& comparison) {
-  std::vector<std::string> files;
-  for (const auto& [name, hash] : comparison.model.items()) {
-    files.push_back(absl::StrCat(name, " ", hash.get<std::string>().substr(0, 12)));
-  }
-  const std::string tokenizer = comparison.inputs.tokenizer.is_object()
-                                    ? comparison.inputs.tokenizer.value("sha256", "").substr(0, 12)
-                                    : "none";
-  return absl::StrCat("model ", absl::StrJoin(files, ", "), "; tokenizer ", tokenizer, "; prompts ",
-                      comparison.inputs.prompts_sha256.substr(0, 12), "; reference ",
-                      comparison.reference, "; crosscheck ", comparison.options.build);
 }
 
 std::string WorstPrompts(const ConfigurationResult& result) {
@@ -154,7 +99,7 @@ std::string Section(const ConfigurationResult& result) {
     absl::StrAppend(&text, "\n- **", finding.kind, "**: ", finding.text);
   }
   for (const quality::GateOutcome& gate : result.gates) {
-    absl::StrAppend(&text, "\n- gate ", gate.gate, " ", Word(gate.verdict), ": ", gate.text);
+    absl::StrAppend(&text, "\n- gate ", gate.gate, " ", VerdictWord(gate.verdict), ": ", gate.text);
   }
   for (const quality::Skip& skip : result.skips) {
     absl::StrAppend(&text, "\n- not measured: ", skip.track, ": ", skip.reason);
@@ -162,7 +107,7 @@ std::string Section(const ConfigurationResult& result) {
   absl::StrAppend(&text, "\n\n| metric | value | over |\n|---|---|---|\n");
   for (const auto& [name, estimate] : result.metrics) {
     text += TableRow(
-        {name, WithInterval(&estimate), absl::StrCat(estimate.count, " in ", estimate.clusters)});
+        {name, IntervalText(&estimate), absl::StrCat(estimate.count, " in ", estimate.clusters)});
   }
   if (!result.worst.empty()) text += WorstPrompts(result);
   if (!result.layers.empty()) text += LayerTable(result);
@@ -172,12 +117,12 @@ std::string Section(const ConfigurationResult& result) {
 }  // namespace
 
 std::string CompareSentence(const ConfigurationResult& result) {
-  std::string text =
-      absl::StrCat(result.configuration.name, " ", Word(result.verdict()), ": ", Deciding(result));
-  if (const Estimate* greedy = Find(result, "greedy_match_margin_aware_10")) {
-    absl::StrAppend(&text, "; ", Rate(greedy), " match at 10", ToleranceNote(result));
+  std::string text = absl::StrCat(result.configuration.name, " ", VerdictWord(result.verdict()),
+                                  ": ", Deciding(result));
+  if (const Estimate* greedy = FindMetric(result, "greedy_match_margin_aware_10")) {
+    absl::StrAppend(&text, "; ", RateText(greedy), " match at 10", ToleranceNote(result));
   }
-  if (!result.layers.empty()) absl::StrAppend(&text, "; worst ", WorstLayer(result));
+  if (!result.layers.empty()) absl::StrAppend(&text, "; worst ", WorstLayerText(result));
   return text;
 }
 
@@ -195,11 +140,11 @@ std::string CompareSummary(const quality::Comparison& comparison) {
                              w.item, w.position, w.kl));
     }
     if (i >= kRows) continue;
-    text +=
-        TableRow({result.configuration.name, Word(result.verdict()),
-                  WithInterval(Find(result, "kl_mean")), Percent(Find(result, "top1_agreement")),
-                  Rate(Find(result, "greedy_match_margin_aware_10")),
-                  WithInterval(Find(result, "perplexity_log_ratio"))});
+    text += TableRow({result.configuration.name, VerdictWord(result.verdict()),
+                      IntervalText(FindMetric(result, "kl_mean")),
+                      ShareText(FindMetric(result, "top1_agreement")),
+                      RateText(FindMetric(result, "greedy_match_margin_aware_10")),
+                      IntervalText(FindMetric(result, "perplexity_log_ratio"))});
   }
   if (comparison.configurations.size() > kRows) {
     absl::StrAppend(&text, comparison.configurations.size() - kRows, " more in the report\n");
@@ -208,18 +153,18 @@ std::string CompareSummary(const quality::Comparison& comparison) {
   for (size_t i = 0; i < std::min<size_t>(3, worst.size()); ++i) {
     absl::StrAppend(&text, "worst ", worst[i].second, "\n");
   }
-  return absl::StrCat(text, Identity(comparison), "\n");
+  return absl::StrCat(text, IdentityText(comparison), "\n");
 }
 
 std::string CompareMarkdown(const quality::Comparison& comparison) {
   std::string text =
-      absl::StrCat("# crosscheck compare: ", Word(OverallVerdict(comparison)), "\n\n");
+      absl::StrCat("# crosscheck compare: ", VerdictWord(OverallVerdict(comparison)), "\n\n");
   for (const ConfigurationResult& result : comparison.configurations) {
     absl::StrAppend(&text, "- ", CompareSentence(result), "\n");
   }
-  absl::StrAppend(&text, "\n", Table(comparison), "\n", Identity(comparison), "\n");
+  absl::StrAppend(&text, "\n", Table(comparison), "\n", IdentityText(comparison), "\n");
   absl::StrAppend(&text, "\nNoise floor (", comparison.noise.configuration.engine, "): KL ",
-                  WithInterval(Find(comparison.noise, "kl_mean")), ".\n");
+                  IntervalText(FindMetric(comparison.noise, "kl_mean")), ".\n");
   for (const ConfigurationResult& result : comparison.configurations) text += Section(result);
   const quality::CompareOptions& options = comparison.options;
   absl::StrAppend(
