@@ -45,7 +45,7 @@ absl::StatusOr<std::string> FindHost() {
 std::vector<std::string> ChildEnvironment(uint64_t memory_limit_bytes) {
   std::vector<std::string> environment;
   for (const char* name : {"PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG", "UBSAN_OPTIONS",
-                           "LLVM_PROFILE_FILE"}) {
+                           "LLVM_PROFILE_FILE", "CROSSCHECK_PYTHON"}) {
     if (const char* value = std::getenv(name)) {
       environment.push_back(absl::StrCat(name, "=", value));
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <limits>
 #include <set>
@@ -15,6 +16,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "engines/faulty_engine.h"
 #include "engines/library_engine.h"
@@ -25,6 +27,7 @@ namespace {
 
 constexpr std::string_view kProgramPrefix = "cmd:";
 constexpr char kFaultPrefix[] = "faulty:";
+constexpr char kPythonVariable[] = "CROSSCHECK_PYTHON";
 constexpr char kOtherForms[] =
     "a path to a library, or a command line such as 'python3 adapter.py'";
 // Their script names the engine better than they do.
@@ -56,6 +59,45 @@ std::string FamilyOfCommand(const std::string& command) {
                            std::end(kInterpreters);
   const bool script = interpreter && words.size() > 1 && words[1][0] != '-';
   return script ? std::filesystem::path(words[1]).filename().string() : program;
+}
+
+// Engines that are Python programs of this repository.
+struct ProgramFamily {
+  std::string_view name, script;
+  const char* hint;
+};
+constexpr ProgramFamily kPrograms[] = {
+    {"hf", "engines/process/hf_transformers.py",
+     "set CROSSCHECK_PYTHON to a Python that has torch, transformers and peft; ci/test-hf makes "
+     "one"}};
+
+const ProgramFamily* FindProgram(std::string_view text) {
+  const std::string_view name = text.substr(0, text.find(':'));
+  const auto* found = std::find_if(std::begin(kPrograms), std::end(kPrograms),
+                                   [&](const ProgramFamily& f) { return f.name == name; });
+  return found == std::end(kPrograms) ? nullptr : found;
+}
+
+std::string Quoted(const std::string& word) {
+  return absl::StrCat("'", absl::StrReplaceAll(word, {{"'", "'\\''"}}), "'");
+}
+
+// Python, the script from the first folder above this executable that has it, and the variant.
+std::optional<std::string> CommandOf(const ProgramFamily& program, std::string_view text) {
+  const size_t colon = text.find(':');
+  const std::string variant(colon == std::string_view::npos ? "" : text.substr(colon + 1));
+  if (!std::all_of(variant.begin(), variant.end(), absl::ascii_isalnum)) return std::nullopt;
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  for (auto folder = self.parent_path(); folder.has_relative_path();
+       folder = folder.parent_path()) {
+    const std::filesystem::path script = folder / program.script;
+    if (!std::filesystem::exists(script, error)) continue;
+    const char* python = std::getenv(kPythonVariable);
+    return absl::StrCat(Quoted(python == nullptr ? "python3" : python), " ", Quoted(script), " ",
+                        variant);
+  }
+  return std::nullopt;
 }
 
 // The families that are shared libraries built with this project (CROSSCHECK_ENGINES in
@@ -196,6 +238,7 @@ absl::StatusOr<std::unique_ptr<Engine>> OpenReference(const EngineName& name) {
 }  // namespace
 
 std::optional<std::string> CommandLineOf(std::string_view text) {
+  if (const ProgramFamily* program = FindProgram(text)) return CommandOf(*program, text);
   if (StartsWith(text, kProgramPrefix)) return std::string(text.substr(kProgramPrefix.size()));
   if (IsLibraryFile(text)) return std::nullopt;
   if (text.find(' ') != std::string_view::npos) return std::string(text);
@@ -208,7 +251,8 @@ std::optional<std::string> CommandLineOf(std::string_view text) {
 absl::StatusOr<EngineName> ParseEngineName(std::string_view text) {
   EngineName name;
   name.text = text;
-  if (const std::optional<std::string> command = CommandLineOf(text)) {
+  const std::optional<std::string> command = CommandLineOf(text);
+  if (command.has_value() && FindProgram(text) == nullptr) {
     name.family = FamilyOfCommand(*command);
     if (name.family.empty()) {
       return absl::InvalidArgumentError(
@@ -276,6 +320,14 @@ std::vector<EngineInfo> ListEngines() {
     const bool available = !FindLibrary(LibraryFile(family, "")).empty();
     engines.push_back({family.name, family.version, extensions, available,
                        available ? "" : BuildHint(family.name), BuiltVersions(family)});
+  }
+  for (const ProgramFamily& program : kPrograms) {
+    const bool available = std::getenv(kPythonVariable) != nullptr;
+    engines.push_back({std::string(program.name),
+                       "",
+                       {"core", "model/1", "generate/1", "lora/1"},
+                       available,
+                       available ? "" : program.hint});
   }
   for (EngineInfo& reference : References()) engines.push_back(std::move(reference));
   for (const std::string_view fault : FaultNames()) {

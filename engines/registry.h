@@ -14,8 +14,8 @@
 namespace crosscheck {
 
 struct EngineName {
-  // "lattice", "torch", "exact", "faulty", or the file name of a library, a program or the script
-  // that an interpreter runs.
+  // "lattice", "hf", "torch", "exact", "faulty", or the file name of a library, a program or the
+  // script that an interpreter runs.
   std::string family;
   std::string version;  // "" = default
   std::string variant;  // "" = default
@@ -25,7 +25,9 @@ absl::StatusOr<EngineName> ParseEngineName(std::string_view text);
 
 // The command line of an engine that is a program: text with a space, a path to an executable file,
 // or what follows "cmd:" (for a program on PATH without arguments). A path to a shared library is
-// none, whatever its mode is. Runs through /bin/sh.
+// none, whatever its mode is. `hf` and `hf:f64` are the command lines of the adapter for
+// Transformers; CROSSCHECK_PYTHON in the environment names their Python (default: python3). Runs
+// through /bin/sh.
 std::optional<std::string> CommandLineOf(std::string_view text);
 
 struct EngineInfo {

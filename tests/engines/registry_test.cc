@@ -78,6 +78,7 @@ TEST(RegistryTest, ListsReferencesFaultsAndLibraries) {
 
 TEST(RegistryTest, OpensWhatItListsWithoutLoadingLibtorch) {
   for (const EngineInfo& engine : ListEngines()) {
+    if (CommandLineOf(engine.name).has_value()) continue;  // in its own process only
     if (engine.available) EXPECT_TRUE(OpenInProcess(engine.name).ok()) << engine.name;
   }
 }
@@ -88,6 +89,17 @@ TEST(RegistryTest, ProgramsRunInTheirOwnProcessOnly) {
     ASSERT_FALSE(engine.ok()) << text;
     EXPECT_THAT(std::string(engine.status().message()), HasSubstr("its own process")) << text;
   }
+}
+
+TEST(RegistryTest, TransformersIsAProgramWithANameOfItsOwn) {
+  const std::string command = CommandLineOf("hf").value_or("");
+  EXPECT_THAT(command, HasSubstr("/engines/process/hf_transformers.py'"));
+  EXPECT_THAT(CommandLineOf("hf:f64").value_or(""), testing::EndsWith(".py' f64"));
+  EXPECT_EQ(CommandLineOf("hf:;ls"), std::nullopt);
+  const auto name = ParseEngineName("hf:f64");
+  ASSERT_TRUE(name.ok()) << name.status();
+  EXPECT_EQ(name->family, "hf");
+  EXPECT_EQ(name->variant, "f64");
 }
 
 TEST(RegistryTest, TellsProgramsFromLibrariesAndNames) {
