@@ -32,7 +32,7 @@ TEST(BadInputTest, UnknownVerbAndNoVerbAreErrors) {
 
 TEST(BadInputTest, UnknownEngineSaysWhichExist) {
   ExpectError(RunCrosscheck("smoke --engine latice --cases 1"),
-              AllOf(HasSubstr("latice"), HasSubstr("lattice, exact")));
+              AllOf(HasSubstr("latice"), HasSubstr("lattice, hf, exact")));
   ExpectError(RunCrosscheck("smoke --engine faulty:nothing --cases 1"), HasSubstr("nothing"));
 }
 

@@ -51,7 +51,7 @@ TEST(RegistryTest, AnUnknownNameSaysWhatExists) {
   for (const char* text : {"lettuce", "exact:fp8", "torch@2", "faulty:sloth", "faulty"}) {
     const auto engine = OpenInProcess(text);
     ASSERT_FALSE(engine.ok()) << text;
-    EXPECT_THAT(std::string(engine.status().message()), HasSubstr("lattice, exact, exact:fp32"))
+    EXPECT_THAT(std::string(engine.status().message()), HasSubstr("lattice, hf, exact, exact:fp32"))
         << text;
   }
 }
