@@ -17,6 +17,14 @@ namespace crosscheck::quality::fast {
 
 inline constexpr size_t kGroup = 64;  // neighbours whose maximum is kept
 
+// Terms of a sum in fp32. They are spread over the lanes of a SIMD register; builds that do not
+// vectorise have one lane, which rounds as much after fewer terms.
+#if !defined(__OPTIMIZE__) || __has_feature(address_sanitizer)
+inline constexpr size_t kTerms = kGroup;
+#else
+inline constexpr size_t kTerms = 1024;
+#endif
+
 using Vector = float __attribute__((vector_size(64)));  // local variables only: no ABI of its own
 
 // The maxima of the groups of a row, and whether all of it is finite.
@@ -100,7 +108,7 @@ struct Sums {
   }
 };
 
-// Of at most 1,024 terms; returns the bits of the largest |x|, above which e^x - 1 - x is no
+// Of at most kTerms terms; returns the bits of the largest |x|, above which e^x - 1 - x is no
 // polynomial.
 CROSSCHECK_INLINE int32_t AddSmall(const float* p, const float* q, size_t size, float max,
                                    float shift, Sums& sums) {
@@ -160,11 +168,10 @@ struct Pass {
 // it is in the cache.
 CROSSCHECK_INLINE void Compare(const float* p, const float* q, size_t size, bool choose,
                                float* p_maxima, float* q_maxima, Pass& pass) {
-  constexpr size_t kBlock = 1024;
   constexpr int32_t kOne = std::bit_cast<int32_t>(1.0f);
   bool large = false;  // the block before was: so will be this one
-  for (size_t begin = 0; begin < size; begin += kBlock) {
-    const size_t count = std::min(kBlock, size - begin);
+  for (size_t begin = 0; begin < size; begin += kTerms) {
+    const size_t count = std::min(kTerms, size - begin);
     float* maxima = p_maxima + begin / kGroup;
     AddMaxima(p + begin, count, maxima, pass.poison);
     AddMaxima(q + begin, count, q_maxima + begin / kGroup, pass.poison);
@@ -205,9 +212,8 @@ struct Centre {
 CROSSCHECK_INLINE void AddDetails(const float* p, const float* q, size_t size, const Centre& centre,
                                   Details& details) {
   const auto [max, shift, rest, other_max, gap] = centre;
-  constexpr size_t kBlock = 1024;
-  for (size_t begin = 0; begin < size; begin += kBlock) {
-    const size_t end = std::min(begin + kBlock, size);
+  for (size_t begin = 0; begin < size; begin += kTerms) {
+    const size_t end = std::min(begin + kTerms, size);
     float variation = 0, reverse = 0, linear = 0, square = 0;
     int32_t least = details.least, largest = details.largest;
     for (size_t i = begin; i < end; ++i) {
