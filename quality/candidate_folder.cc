@@ -6,6 +6,7 @@
 #include "quality/sha256.h"
 #include "reference/checkpoint.h"
 #include "reference/quantisation/decoded_model.h"
+#include "reference/quantisation/quantised_folder.h"
 
 namespace crosscheck::quality {
 namespace {
@@ -27,43 +28,53 @@ absl::Status CopyTokenizer(const std::string& from, const std::string& to) {
   return absl::OkStatus();
 }
 
-int64_t WeightCount(const Model& model) {
-  int64_t count = 0;
-  for (const auto& values : model.values) count += static_cast<int64_t>(values.size());
-  return count;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CandidateFolder>> CandidateFolder::Make(
     const Configuration& configuration, const std::string& model, const std::string& out) {
   std::unique_ptr<CandidateFolder> folder(new CandidateFolder);
   folder->path_ = configuration.model.empty() ? model : configuration.model;
-  auto weights = ReadCheckpoint(folder->path_);
-  if (!weights.ok()) return weights.status();
-  if (configuration.weight_format.empty()) {
-    folder->bits_per_weight_ = 8.0 * static_cast<double>(SizeOf(weights->storage));
-    folder->bytes_ = WeightCount(*weights) * SizeOf(weights->storage);
-    return folder;
-  }
-  auto formats = ParseModelFormats(configuration.weight_format);
-  if (!formats.ok()) return formats.status();
-  auto cost = DecodeAs(*formats, *weights);
-  if (!cost.ok()) {
+  auto read = ReadQuantisedFolder(folder->path_);
+  if (!read.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(configuration.name, ": ", std::string(cost.status().message())));
+        absl::StrCat(configuration.name, ": ", std::string(read.status().message())));
   }
-  folder->bits_per_weight_ = cost->BitsPerWeight();
-  folder->bytes_ = cost->bytes;
-  folder->own_ = absl::StrCat(out, "/work/", Sha256(configuration.name).substr(0, 12));
-  std::error_code error;
-  fs::create_directories(folder->own_, error);
-  if (error)
-    return absl::InternalError(absl::StrCat("cannot create ", folder->own_, ": ", error.message()));
-  if (absl::Status s = WriteCheckpoint(*weights, folder->own_); !s.ok()) return s;
-  if (absl::Status s = CopyTokenizer(folder->path_, folder->own_); !s.ok()) return s;
-  folder->path_ = folder->own_;
+  folder->bits_per_weight_ = read->description.BitsPerWeight();
+  folder->bytes_ = read->description.bytes;
+  folder->description_ = read->description.Text();
+  folder->findings_ = read->description.findings;
+  const bool plain = read->description.kind == "plain";
+  if (configuration.weight_format.empty() && plain) return folder;
+  if (!configuration.weight_format.empty()) {
+    auto formats = ParseModelFormats(configuration.weight_format);
+    if (!formats.ok()) return formats.status();
+    auto cost = DecodeAs(*formats, read->model);
+    if (!cost.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(configuration.name, ": ", std::string(cost.status().message())));
+    }
+    folder->bits_per_weight_ = cost->BitsPerWeight();
+    folder->bytes_ = cost->bytes;
+  }
+  if (absl::Status s = folder->Write(read->model, configuration.name, model, out); !s.ok())
+    return s;
   return folder;
+}
+
+// The decoded weights as float32, with the tokenizer of the candidate or, where it has none, of the
+// reference.
+absl::Status CandidateFolder::Write(const Model& decoded, const std::string& name,
+                                    const std::string& reference, const std::string& out) {
+  own_ = absl::StrCat(out, "/work/", Sha256(name).substr(0, 12));
+  std::error_code error;
+  fs::create_directories(own_, error);
+  if (error)
+    return absl::InternalError(absl::StrCat("cannot create ", own_, ": ", error.message()));
+  if (absl::Status s = WriteCheckpoint(decoded, own_); !s.ok()) return s;
+  if (absl::Status s = CopyTokenizer(reference, own_); !s.ok()) return s;
+  if (absl::Status s = CopyTokenizer(path_, own_); !s.ok()) return s;
+  path_ = own_;
+  return absl::OkStatus();
 }
 
 CandidateFolder::~CandidateFolder() {

@@ -158,6 +158,12 @@ class Runner {
     if (!folder.ok()) return folder.status();
     result.bits_per_weight = (*folder)->bits_per_weight();
     result.weight_bytes = (*folder)->bytes();
+    for (const std::string& finding : (*folder)->findings()) {
+      result.findings.push_back({"configuration", finding});
+    }
+    if (!configuration.model.empty()) {
+      result.configuration.note = absl::StrCat("weights only: ", (*folder)->description());
+    }
     absl::Status status = Record(configuration, (*folder)->path(), role, result);
     if (!status.ok()) return status;
     auto dump = DumpReader::Open(DumpFolder(configuration.name));

@@ -6,6 +6,8 @@
 
 #include <cmath>
 
+#include "reference/checkpoint.h"
+#include "reference/quantisation/decoded_model.h"
 #include "tests/own_folder.h"
 
 namespace crosscheck::quality {
@@ -125,6 +127,24 @@ TEST(CompareTest, TheLargestLogitsAndASampleOfTheRestGiveNearlyTheSameDivergence
   EXPECT_NE(Value(b, "kl_mean"), Value(a, "kl_mean"));
   EXPECT_EQ(Value(b, "top1_agreement"), Value(a, "top1_agreement"));
   EXPECT_EQ(Value(b, "top10_overlap"), Value(a, "top10_overlap"));
+}
+
+TEST(CompareTest, AQuantisedFolderIsMeasuredByItsDecodedWeights) {
+  const OwnFolder folder, candidate;
+  auto model = ReadCheckpoint(kModel);
+  ASSERT_TRUE(model.ok()) << model.status();
+  ASSERT_TRUE(DecodeAs(*ParseModelFormats("q4_sym"), *model).ok());
+  ASSERT_TRUE(WriteCheckpoint(*model, candidate.path()).ok());
+  CompareOptions options = SmallComparison(folder.path());
+  options.inputs.limit = 2;
+  Configuration given = Named("fp32");
+  given.name = "given";
+  given.model = candidate.path();
+  options.configurations = {Named("q4_sym"), given};
+  const auto comparison = Compare(options);
+  ASSERT_TRUE(comparison.ok()) << comparison.status();
+  EXPECT_EQ(Value(comparison->configurations[0], "kl_mean"),
+            Value(comparison->configurations[1], "kl_mean"));
 }
 
 TEST(CompareTest, AnEngineThatCannotStartIsAnErrorOfTheSetUp) {

@@ -46,9 +46,11 @@ TEST(DumpTest, ARunThatGoesOnMakesTheBytesOfASingleOne) {
     auto writer = DumpWriter::Open(folder->path(), kManifest);
     ASSERT_TRUE((*writer)->Write({"forced", 0, 1}, Numbers(0, 1)).ok());
     if (folder == &twice) {  // killed while it wrote the next line, and in the middle of a shard
-      ASSERT_TRUE(WriteFile(folder->path() + "/shards/forced.000001-000001.safetensors.part", "x").ok());
+      ASSERT_TRUE(
+          WriteFile(folder->path() + "/shards/forced.000001-000001.safetensors.part", "x").ok());
       ASSERT_TRUE(WriteFile(folder->path() + "/done.jsonl",
-                            FileOf(*folder, "done.jsonl") + "{\"track\": \"fo").ok());
+                            FileOf(*folder, "done.jsonl") + "{\"track\": \"fo")
+                      .ok());
       writer = DumpWriter::Open(folder->path(), kManifest);
       ASSERT_TRUE(writer.ok()) << writer.status();
       EXPECT_EQ((*writer)->resumed(), 1);
@@ -64,7 +66,8 @@ TEST(DumpTest, ARunThatGoesOnMakesTheBytesOfASingleOne) {
 
 TEST(DumpTest, AShardOfOtherBytesIsWrittenAgainAndNeverRead) {
   const OwnFolder folder;
-  ASSERT_TRUE((*DumpWriter::Open(folder.path(), kManifest))->Write({"forced", 0, 1}, Numbers(0, 1)).ok());
+  ASSERT_TRUE(
+      (*DumpWriter::Open(folder.path(), kManifest))->Write({"forced", 0, 1}, Numbers(0, 1)).ok());
   const std::string shard = folder.path() + "/shards/forced.000000-000000.safetensors";
   ASSERT_TRUE(WriteFile(shard, "torn").ok());
   auto reader = DumpReader::Open(folder.path());
@@ -88,7 +91,8 @@ TEST(DumpTest, WhatIsNoDumpSaysSo) {
   std::filesystem::create_directories(folder.path());
   ASSERT_TRUE(WriteFile(folder.path() + "/manifest.json", "{\"format\": \"other/1\"}").ok());
   EXPECT_TRUE(absl::IsInvalidArgument(DumpReader::Open(folder.path()).status()));
-  ASSERT_TRUE(WriteFile(folder.path() + "/manifest.json", "{\"format\": \"crosscheck-dump/1\"}").ok());
+  ASSERT_TRUE(
+      WriteFile(folder.path() + "/manifest.json", "{\"format\": \"crosscheck-dump/1\"}").ok());
   ASSERT_TRUE(WriteFile(folder.path() + "/done.jsonl", "{\"track\": 3}\n").ok());
   EXPECT_FALSE(DumpReader::Open(folder.path()).ok());
 }
@@ -109,10 +113,10 @@ TEST(DumpTest, TheDocumentedWriterWritesADump) {
   std::filesystem::create_directories(folder.path());
   const std::string text = *ReadFile("docs/dump_format.md");
   const size_t begin = text.find("```python\n") + 10, end = text.find("```\n", begin);
-  const std::string program =
-      text.substr(begin, end - begin) + "write_shard('" + folder.path() +
-      "', 'forced', 5, [{'stat': np.full((2, 10), i, 'float64'), 'logits': np.ones((2, 3), 'float32')}"
-      " for i in range(2)])\n";
+  const std::string program = text.substr(begin, end - begin) + "write_shard('" + folder.path() +
+                              "', 'forced', 5, [{'stat': np.full((2, 10), i, 'float64'), 'logits': "
+                              "np.ones((2, 3), 'float32')}"
+                              " for i in range(2)])\n";
   ASSERT_TRUE(WriteFile(folder.path() + "/write.py", program).ok());
   ASSERT_TRUE(WriteFile(folder.path() + "/manifest.json", kManifest.dump()).ok());
   ASSERT_EQ(std::system((python + " " + folder.path() + "/write.py").c_str()), 0);
