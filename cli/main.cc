@@ -12,7 +12,7 @@ std::string WhyNoVerb(const CLI::App& app, const std::string& word) {
   std::vector<std::string> verbs;
   for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
     if (verb->get_name() == word) return "";
-    verbs.push_back(verb->get_name());
+    if (!verb->get_group().empty()) verbs.push_back(verb->get_name());
   }
   return absl::StrCat("there is no verb '", word, "'; there are: ", absl::StrJoin(verbs, ", "));
 }
@@ -26,6 +26,8 @@ int Main(int argc, char** argv) {
   app.get_formatter()->column_width(34);
   int exit_code = kExitClean;
   AddSmoke(app, exit_code);
+  AddFuzz(app, exit_code);
+  AddFuzzWorker(app, exit_code);
   AddReplay(app, exit_code);
   AddBracket(app, exit_code);
   AddMinimise(app, exit_code);

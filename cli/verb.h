@@ -19,6 +19,8 @@ enum ExitCode { kExitClean = 0, kExitError = 1, kExitFinding = 2 };
 
 // Each adds its subcommand; the callback writes the exit code.
 void AddSmoke(CLI::App& app, int& exit_code);
+void AddFuzz(CLI::App& app, int& exit_code);
+void AddFuzzWorker(CLI::App& app, int& exit_code);
 void AddReplay(CLI::App& app, int& exit_code);
 void AddBracket(CLI::App& app, int& exit_code);
 void AddMinimise(CLI::App& app, int& exit_code);

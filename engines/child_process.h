@@ -67,6 +67,7 @@ class ChildProcess {
   Activity ActivityNow() const;
 
   pid_t pid() const { return pid_; }
+  int output() const { return from_child_; }  // its stdout, for a poll over several children
 
  private:
   ChildProcess(pid_t pid, int to_child, int from_child, int log);

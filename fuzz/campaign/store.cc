@@ -231,9 +231,20 @@ int MarginBucket(double ratio) {
 
 double MarginBucketTop(int bucket) { return std::exp2((bucket + 1) / 2.0); }
 
-absl::StatusOr<CampaignData> ReadCampaignState(const std::vector<std::string>& state_files) {
+absl::StatusOr<CampaignData> ReadCampaignFolder(const std::string& state_folder) {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(state_folder, error)) {
+    if (entry.path().extension() == ".sqlite") files.push_back(entry.path().string());
+  }
+  if (files.empty()) {
+    return absl::NotFoundError(absl::StrCat(
+        state_folder, ": no campaign was recorded here (there is no *.sqlite); ",
+        "`crosscheck fuzz --workdir DIR` starts one, with its record in DIR/state"));
+  }
+  std::sort(files.begin(), files.end());
   CampaignData data;
-  for (const std::string& file : state_files) {
+  for (const std::string& file : files) {
     if (absl::Status status = ReadState(file, data); !status.ok()) return status;
   }
   std::sort(data.findings.begin(), data.findings.end(),
@@ -244,18 +255,7 @@ absl::StatusOr<CampaignData> ReadCampaignState(const std::vector<std::string>& s
 }
 
 absl::StatusOr<CampaignData> ReadCampaign(const std::string& workdir) {
-  std::vector<std::string> files;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(workdir + "/state", error)) {
-    if (entry.path().extension() == ".sqlite") files.push_back(entry.path().string());
-  }
-  if (files.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat(workdir, ": no campaign was recorded here (there is no state/*.sqlite); ",
-                     "`crosscheck fuzz --workdir ", workdir, "` starts one"));
-  }
-  std::sort(files.begin(), files.end());
-  return ReadCampaignState(files);
+  return ReadCampaignFolder(workdir + "/state");
 }
 
 absl::StatusOr<Store> Store::Open(const std::string& path) {
@@ -292,11 +292,11 @@ absl::Status Store::EndRun(int64_t run, double seconds, std::string_view ended) 
 
 absl::Status Store::AddSample(const SampleRow& s) {
   elapsed_ = std::max(elapsed_, s.elapsed);
-  absl::Status status = database_.Run("INSERT INTO samples VALUES (?,?,?,?,?,?,?,?,?,?)", s.run,
-                                      s.elapsed, s.cases, s.features, s.edges, s.inputs, s.findings,
-                                      s.near_ties, s.rss_bytes, s.disk_bytes);
-  status.Update(
-      database_.Run("UPDATE runs SET seconds = ? - start_elapsed WHERE id = ?", s.elapsed, s.run));
+  absl::Status status = database_.Run(
+      "INSERT INTO samples VALUES (?,?,?,?,?,?,?,?,?,?)", s.run, s.elapsed, s.cases, s.features,
+      s.edges, s.inputs, s.findings, s.near_ties, s.rss_bytes, s.disk_bytes);
+  status.Update(database_.Run("UPDATE runs SET seconds = ? - start_elapsed WHERE id = ?", s.elapsed,
+                              s.run));
   return status;
 }
 
@@ -316,17 +316,16 @@ absl::Status Store::AddBatch(const BatchRecord& batch) {
       b.unsupported, b.setup_errors, b.findings, b.known, b.seconds, b.new_features, b.new_inputs);
   for (const auto& [key, histogram] : batch.margins) {
     for (const auto& [bucket, count] : histogram) {
-      status.Update(
-          database_.Run("INSERT INTO margins VALUES (?,?,?,?,?,?,?) ON CONFLICT DO "
-                        "UPDATE SET count = count + excluded.count",
-                        b.run, b.engine, b.property, key.first, key.second, bucket, count));
+      status.Update(database_.Run("INSERT INTO margins VALUES (?,?,?,?,?,?,?) ON CONFLICT DO "
+                                  "UPDATE SET count = count + excluded.count",
+                                  b.run, b.engine, b.property, key.first, key.second, bucket,
+                                  count));
     }
   }
   for (const auto& [key, count] : batch.counters) {
-    status.Update(
-        database_.Run("INSERT INTO counters VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE "
-                      "SET count = count + excluded.count",
-                      b.run, b.engine, b.property, key.first, key.second, count));
+    status.Update(database_.Run("INSERT INTO counters VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE "
+                                "SET count = count + excluded.count",
+                                b.run, b.engine, b.property, key.first, key.second, count));
   }
   for (const uint64_t feature : batch.features) {
     status.Update(database_.Run(

@@ -137,7 +137,8 @@ struct CampaignData {
 
 // Errors: no such folder, no state in it, a file that is no state of a campaign.
 absl::StatusOr<CampaignData> ReadCampaign(const std::string& workdir);
-absl::StatusOr<CampaignData> ReadCampaignState(const std::vector<std::string>& state_files);
+// The same of a state folder that lies elsewhere (`fuzz --state`).
+absl::StatusOr<CampaignData> ReadCampaignFolder(const std::string& state_folder);
 
 // What one finished batch adds, written in one transaction.
 struct BatchRecord {

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <sstream>
+
 #include "nlohmann/json.hpp"
 #include "tests/cli/command.h"
 
@@ -167,6 +170,47 @@ TEST_F(JsonKeysTest, GoldenCheck) {
                       {"/goldens/*/implementations/0/worst/logits/relative", kNumber},
                       {"/goldens/*/skipped/*/tensor", kText},
                       {"/goldens/*/skipped/*/reason", kText}});
+}
+
+TEST_F(JsonKeysTest, Fuzz) {
+  const CommandResult result = RunCrosscheck(
+      "fuzz --engine exact --property generation_contract --strategy random --for 1s --jobs 1 "
+      "--corpus '' --workdir " +
+      Path("campaign") + " --json -");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json report = json::parse(result.out, nullptr, false);
+  EXPECT_EQ(report["command"], "fuzz");
+  ExpectKeys(report, {{"/schema", kCount},
+                      {"/engine", kText},
+                      {"/properties/*/name", kText},
+                      {"/properties/*/judged", kCount},
+                      {"/findings", kList},
+                      {"/cases", kCount},
+                      {"/cases_per_second", kNumber},
+                      {"/complete", kFlag},
+                      {"/strategy", kText},
+                      {"/restarts", kList},
+                      {"/coverage_over_time/*/elapsed", kNumber},
+                      {"/coverage_over_time/*/features", kCount},
+                      {"/drivers/*/driver", kText},
+                      {"/runs/*/memory_megabytes_per_hour", kNumber}});
+}
+
+TEST_F(JsonKeysTest, FuzzJsonLines) {
+  const CommandResult result = RunCrosscheck(
+      "fuzz --engine exact --property generation_contract --for 1s --jobs 1 --corpus '' "
+      "--json-lines --strategy corpus --workdir " +
+      Path("campaign_lines"));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  std::istringstream lines(result.out);
+  std::map<std::string, int> events;
+  for (std::string line; std::getline(lines, line);) {
+    const json event = json::parse(line, nullptr, false);
+    ASSERT_TRUE(event.is_object()) << line;
+    ++events[event.value("event", "")];
+  }
+  EXPECT_GT(events["batch"], 0);
+  EXPECT_GT(events["sample"], 0);
 }
 
 TEST_F(JsonKeysTest, List) {

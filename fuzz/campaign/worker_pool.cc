@@ -1,0 +1,171 @@
+#include "fuzz/campaign/worker_pool.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace crosscheck {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using nlohmann::json;
+
+// Engines have a deadline per message; this one is for our own code.
+constexpr std::chrono::minutes kBatchDeadline(5);
+
+}  // namespace
+
+WorkerPool::WorkerPool(std::vector<std::string> command, int workers, FuzzTargets& targets)
+    : command_(std::move(command)), targets_(targets), slots_(static_cast<size_t>(workers)) {}
+
+absl::Status WorkerPool::StartWorker(size_t slot) {
+  std::vector<std::string> command = command_;
+  command.push_back("--slot");
+  command.push_back(absl::StrCat(slot, "/", slots_.size()));
+  auto worker = WorkerProcess::Start(command);
+  if (!worker.ok()) return worker.status();
+  slots_[slot].worker = *std::move(worker);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<json>> WorkerPool::Hello(const std::vector<std::string>& engines) {
+  if (absl::Status started = StartWorker(0); !started.ok()) return started;
+  WorkerProcess& worker = *slots_[0].worker;
+  std::vector<json> hellos;
+  for (const std::string& engine : engines) {
+    worker.Send({{"op", "hello"}, {"engine", engine}});
+    std::vector<std::string> lines;
+    const auto deadline = Clock::now() + kBatchDeadline;
+    while ((lines = worker.Receive()).empty()) {
+      if (worker.ended() || Clock::now() > deadline) {
+        return absl::UnavailableError(
+            absl::StrCat("a worker does not start: ", worker.WhyEnded()));
+      }
+      worker.WaitForOutput(std::chrono::milliseconds(100));
+    }
+    json reply = json::parse(lines[0], nullptr, false);
+    if (!reply.is_object() || reply.value("op", "") != "hello") {
+      return absl::UnavailableError(reply.is_object() ? reply.value("message", lines[0])
+                                                      : lines[0]);
+    }
+    hellos.push_back(reply["hello"]);
+  }
+  return hellos;
+}
+
+int WorkerPool::FreeSlot() const {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (!slots_[i].task) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+absl::Status WorkerPool::Run(int index, Task task, double slice_seconds,
+                             const std::vector<std::string>& known_signatures) {
+  Slot& slot = slots_[static_cast<size_t>(index)];
+  slot.start = Clock::now();
+  slot.deadline = slot.start + kBatchDeadline;
+  if (task.target >= 0) {
+    auto command = targets_.Prepare(task.target, slice_seconds, known_signatures);
+    if (!command.ok()) return command.status();
+    auto slice = WorkerProcess::Start(*command);
+    if (!slice.ok()) return slice.status();
+    slot.slice = *std::move(slice);
+  } else {
+    if (slot.worker == nullptr) {
+      absl::Status started = StartWorker(static_cast<size_t>(index));
+      if (!started.ok()) return started;
+    }
+    slot.worker->Send(ToJson(task.batch));
+    slot.worker->Receive();  // writes it; an answer cannot be there yet
+  }
+  slot.task = std::move(task);
+  return absl::OkStatus();
+}
+
+TaskEnd WorkerPool::End(Slot& slot, TaskEnd::Kind kind) const {
+  const std::chrono::duration<double> spent = Clock::now() - slot.start;
+  TaskEnd end{.kind = kind, .task = *std::move(slot.task), .seconds = spent.count()};
+  slot.task.reset();
+  return end;
+}
+
+std::optional<TaskEnd> WorkerPool::Look(Slot& slot) {
+  const bool late = Clock::now() > slot.deadline;
+  if (slot.slice != nullptr) {
+    slot.slice->Receive();
+    if (!slot.slice->ended() && !late) return std::nullopt;
+    TaskEnd end = End(slot, TaskEnd::Kind::kSliceEnded);
+    end.slice = targets_.Collect(end.task.target, slot.slice->child());
+    slot.slice.reset();
+    return end;
+  }
+  for (const std::string& line : slot.worker->Receive()) {
+    json message = json::parse(line, nullptr, false);
+    if (!message.is_object()) continue;
+    const std::string op = message.value("op", "");
+    if (op == "at") {
+      slot.task->last_case = message.value("index", int64_t{-1});
+      slot.deadline = Clock::now() + kBatchDeadline;
+      continue;
+    }
+    TaskEnd end = End(slot, op == "batch" ? TaskEnd::Kind::kAnswered : TaskEnd::Kind::kRefused);
+    end.reason = message.value("message", "");
+    end.answer = std::move(message);
+    return end;
+  }
+  if (!slot.worker->ended() && !late) return std::nullopt;
+  TaskEnd end = End(slot, TaskEnd::Kind::kDied);
+  end.reason = late ? "no answer within five minutes" : slot.worker->WhyEnded();
+  slot.worker.reset();
+  return end;
+}
+
+std::vector<TaskEnd> WorkerPool::Collect() {
+  std::vector<TaskEnd> ends;
+  for (Slot& slot : slots_) {
+    if (!slot.task) {
+      // Died while idle: the next task starts another.
+      if (slot.worker != nullptr && (slot.worker->Receive(), slot.worker->ended())) {
+        slot.worker.reset();
+      }
+      continue;
+    }
+    if (std::optional<TaskEnd> end = Look(slot)) ends.push_back(*std::move(end));
+  }
+  return ends;
+}
+
+bool WorkerPool::Busy() const {
+  for (const Slot& slot : slots_) {
+    if (slot.task) return true;
+  }
+  return false;
+}
+
+void WorkerPool::Interrupt() {
+  for (Slot& slot : slots_) {
+    if (!slot.task) continue;
+    (slot.slice != nullptr ? slot.slice : slot.worker)->Interrupt();
+  }
+}
+
+std::vector<int> WorkerPool::outputs() const {
+  std::vector<int> files;
+  for (const Slot& slot : slots_) {
+    if (slot.slice != nullptr) files.push_back(slot.slice->output());
+    if (slot.worker != nullptr) files.push_back(slot.worker->output());
+  }
+  return files;
+}
+
+std::vector<pid_t> WorkerPool::pids() const {
+  std::vector<pid_t> pids;
+  for (const Slot& slot : slots_) {
+    if (slot.slice != nullptr) pids.push_back(slot.slice->pid());
+    if (slot.worker != nullptr) pids.push_back(slot.worker->pid());
+  }
+  return pids;
+}
+
+}  // namespace crosscheck
