@@ -83,8 +83,8 @@ absl::Status ReadDurations(const FuzzFlags& flags, CampaignOptions& options) {
     auto seconds = ParseDuration(text);
     if (seconds.ok()) value = *seconds;
     return seconds.ok() ? absl::OkStatus()
-                        : absl::InvalidArgumentError(absl::StrCat(
-                              flag, ": ", std::string(seconds.status().message())));
+                        : absl::InvalidArgumentError(
+                              absl::StrCat(flag, ": ", std::string(seconds.status().message())));
   };
   absl::Status status;
   if (!flags.limit.empty()) status.Update(read("--for", flags.limit, options.max_seconds));
@@ -149,11 +149,13 @@ FuzzDisplay::Form FormOf(const FuzzFlags& flags) {
 
 void PrintMemory(const CampaignData& data) {
   const RunRow& run = data.runs.back();
-  if (data.samples.empty()) return;
-  std::cout << fmt::format("memory: {:.0f} MB at the end, {:+.1f} MB per hour over the second half "
-                           "of this run of {:.0f} s\n",
-                           static_cast<double>(data.samples.back().rss_bytes) / 1e6,
-                           MemorySlope(data, run.id), run.seconds);
+  constexpr double kLongEnough = 120;  // below, start-up is all that would be seen
+  if (data.samples.empty() || run.seconds < kLongEnough) return;
+  std::cout << fmt::format(
+      "memory: {:.0f} MB at the end, {:+.1f} MB per hour over the second half "
+      "of this run of {:.0f} s\n",
+      static_cast<double>(data.samples.back().rss_bytes) / 1e6, MemorySlope(data, run.id),
+      run.seconds);
 }
 
 // The tables of the whole campaign: all runs, all shards whose record lies in this state folder.
@@ -184,12 +186,14 @@ int RunFuzz(const FuzzFlags& flags) {
   if (!baseline.ok()) return Fail(baseline.status());
   FuzzDisplay display(FormOf(flags));
   if (options->targets.empty() && flags.strategy == "all") {
-    display.Notice("no fuzz targets (build the `fuzz` preset or give --targets): random cases and "
-                   "the corpus only");
+    display.Notice(
+        "no fuzz targets (build the `fuzz` preset or give --targets): random cases and "
+        "the corpus only");
   }
   const CampaignObserver observer = display.Observer();
   auto ended = RunCampaign(*options, observer);
   display.Close();
+  // After an error, what was recorded before it.
   const int summary = Summarise(flags, *options, *baseline);
   return ended.ok() ? summary : Fail(ended.status());
 }

@@ -1,5 +1,5 @@
-// What `crosscheck fuzz` shows while it runs: one screen on a terminal, plain lines elsewhere, or one
-// JSON object per event.
+// What `crosscheck fuzz` shows while it runs: one screen on a terminal, plain lines elsewhere, or
+// one JSON object per event.
 #ifndef CROSSCHECK_CLI_FUZZ_DISPLAY_H_
 #define CROSSCHECK_CLI_FUZZ_DISPLAY_H_
 

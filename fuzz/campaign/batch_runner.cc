@@ -22,8 +22,8 @@ void ChangeOneByte(Stream& stream, std::string& bytes) {
   if (bytes.empty()) return;
   const auto last = static_cast<int64_t>(bytes.size()) - 1;
   // Fields that matter most (family, style, path) stand first, so half the changes are there.
-  const int64_t at = stream.OneIn(2) ? stream.Int(0, std::min<int64_t>(last, 31))
-                                     : stream.Int(0, last);
+  const int64_t at =
+      stream.OneIn(2) ? stream.Int(0, std::min<int64_t>(last, 31)) : stream.Int(0, last);
   char& byte = bytes[static_cast<size_t>(at)];
   switch (stream.Int(0, 3)) {
     case 0:
@@ -155,9 +155,9 @@ void BatchRunner::Count(const BatchRequest& request, const Property& property, i
   }
 }
 
-void BatchRunner::CountFinding(const BatchRequest& request, const Property& property,
-                               int64_t index, const Case& c, const Verdict& verdict,
-                               Executor& executor, BatchReply& reply) {
+void BatchRunner::CountFinding(const BatchRequest& request, const Property& property, int64_t index,
+                               const Case& c, const Verdict& verdict, Executor& executor,
+                               BatchReply& reply) {
   const std::string signature = verdict.signature.ToString();
   const std::string version = executor.hello().value("version", "");
   for (const KnownIssue& issue : known_issues_) {

@@ -36,8 +36,7 @@ class BatchRunner {
   void CountFinding(const BatchRequest& request, const Property& property, int64_t index,
                     const Case& c, const Verdict& verdict, Executor& executor, BatchReply& reply);
   void KeepIfNew(const BatchRequest& request, const Property& property, const Case& c,
-                 const Verdict& verdict, const std::vector<std::string>& labels,
-                 BatchReply& reply);
+                 const Verdict& verdict, const std::vector<std::string>& labels, BatchReply& reply);
 
   const std::vector<KnownIssue>& known_issues_;
   const Hooks hooks_;

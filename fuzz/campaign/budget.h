@@ -11,7 +11,7 @@ namespace crosscheck {
 class Budget {
  public:
   static constexpr double kEvenShare = 0.5;
-  static constexpr double kMemory = 0.9;  // weight of the past, per batch of an arm
+  static constexpr double kMemory = 0.9;        // weight of the past, per batch of an arm
   static constexpr double kFindingReward = 20;  // in new inputs
 
   explicit Budget(size_t arms) : arms_(arms) {}

@@ -95,9 +95,10 @@ absl::StatusOr<CorpusWriter> CorpusWriter::Open(const std::string& path) {
   if (file < 0) return FileError(path, "cannot open for writing");
   CorpusWriter writer(path, file);
   if (flock(file, LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        path, ": another `crosscheck fuzz` runs this shard; stop it, or start this one with "
-              "another --shard or --workdir"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(path,
+                     ": another `crosscheck fuzz` runs this shard; stop it, or start this one with "
+                     "another --shard or --workdir"));
   }
   absl::StatusOr<std::string> bytes = ReadFrom(file, path, 0);
   if (!bytes.ok()) return bytes.status();

@@ -1,8 +1,9 @@
-// The append-only file of a shard's inputs, WORKDIR/corpus.%06d: the only thing that machines share.
+// The append-only file of a shard's inputs, WORKDIR/corpus.%06d: the only thing that machines
+// share.
 //
-// A record is "xin1", the payload's length (4 bytes) and checksum (8 bytes), both little-endian, and
-// the payload: a line `property = NAME`, then the case as its subject prints it. Text keyed by field
-// name, so that a corpus outlives the generator that made it.
+// A record is "xin1", the payload's length (4 bytes) and checksum (8 bytes), both little-endian,
+// and the payload: a line `property = NAME`, then the case as its subject prints it. Text keyed by
+// field name, so that a corpus outlives the generator that made it.
 #ifndef CROSSCHECK_FUZZ_CAMPAIGN_CORPUS_FILE_H_
 #define CROSSCHECK_FUZZ_CAMPAIGN_CORPUS_FILE_H_
 

@@ -91,8 +91,8 @@ FindingRow* FindingDesk::Next() const {
 // True when this shard owns the signature.
 absl::StatusOr<bool> FindingDesk::Claim(const std::string& signature) const {
   const std::string owner = absl::StrCat("shard ", options_.shard);
-  const std::string path = absl::StrCat(
-      options_.folder, "/", absl::StrReplaceAll(signature, {{"/", "."}}), ".owner");
+  const std::string path =
+      absl::StrCat(options_.folder, "/", absl::StrReplaceAll(signature, {{"/", "."}}), ".owner");
   const std::string own = absl::StrCat(path, ".", options_.shard);
   std::error_code error;
   fs::create_directories(options_.folder, error);

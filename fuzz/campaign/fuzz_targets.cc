@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kInputsPerSlice = 256;  // looked at by our own driver; the target keeps all
+constexpr size_t kInputsPerSlice = 64;  // looked at by our own driver; the target keeps all
 
 std::string ReadAll(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -104,7 +104,8 @@ absl::StatusOr<std::vector<std::string>> FuzzTargets::Prepare(
   if (!known.empty() && known.back() != '\n') known += '\n';
   for (const std::string& signature : signatures) {
     const std::string family = std::vector<std::string>(absl::StrSplit(signature, '/'))[1];
-    absl::StrAppend(&known, signature, " | ", family, " | when always | until | this campaign | -\n");
+    absl::StrAppend(&known, signature, " | ", family,
+                    " | when always | until | this campaign | -\n");
   }
   if (absl::Status written = WriteFile(folder + "/target.known", known); !written.ok()) {
     return written;

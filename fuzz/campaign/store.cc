@@ -1,7 +1,6 @@
 #include "fuzz/campaign/store.h"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <iterator>
 #include <system_error>
@@ -223,14 +222,6 @@ absl::Status ReadState(const std::string& file, CampaignData& data) {
 
 }  // namespace
 
-int MarginBucket(double ratio) {
-  if (!(ratio > 0)) return kLeastMargin;
-  const double bucket = std::floor(2 * std::log2(ratio));
-  return static_cast<int>(std::clamp<double>(bucket, kLeastMargin, kLargestMargin));
-}
-
-double MarginBucketTop(int bucket) { return std::exp2((bucket + 1) / 2.0); }
-
 absl::StatusOr<CampaignData> ReadCampaignFolder(const std::string& state_folder) {
   std::vector<std::string> files;
   std::error_code error;
@@ -238,9 +229,9 @@ absl::StatusOr<CampaignData> ReadCampaignFolder(const std::string& state_folder)
     if (entry.path().extension() == ".sqlite") files.push_back(entry.path().string());
   }
   if (files.empty()) {
-    return absl::NotFoundError(absl::StrCat(
-        state_folder, ": no campaign was recorded here (there is no *.sqlite); ",
-        "`crosscheck fuzz --workdir DIR` starts one, with its record in DIR/state"));
+    return absl::NotFoundError(
+        absl::StrCat(state_folder, ": no campaign was recorded here (there is no *.sqlite); ",
+                     "`crosscheck fuzz --workdir DIR` starts one, with its record in DIR/state"));
   }
   std::sort(files.begin(), files.end());
   CampaignData data;
@@ -287,16 +278,21 @@ absl::StatusOr<int64_t> Store::BeginRun(const RunRow& run) {
 }
 
 absl::Status Store::EndRun(int64_t run, double seconds, std::string_view ended) {
-  return database_.Run("UPDATE runs SET seconds = ?, ended = ? WHERE id = ?", seconds, ended, run);
+  absl::Status status =
+      database_.Run("UPDATE runs SET seconds = ?, ended = ? WHERE id = ?", seconds, ended, run);
+  // One plain file, which can also be read in a folder that nobody may write to; a reader that has
+  // it open at this moment leaves it as it is.
+  database_.Run("PRAGMA journal_mode = DELETE").IgnoreError();
+  return status;
 }
 
 absl::Status Store::AddSample(const SampleRow& s) {
   elapsed_ = std::max(elapsed_, s.elapsed);
-  absl::Status status = database_.Run(
-      "INSERT INTO samples VALUES (?,?,?,?,?,?,?,?,?,?)", s.run, s.elapsed, s.cases, s.features,
-      s.edges, s.inputs, s.findings, s.near_ties, s.rss_bytes, s.disk_bytes);
-  status.Update(database_.Run("UPDATE runs SET seconds = ? - start_elapsed WHERE id = ?", s.elapsed,
-                              s.run));
+  absl::Status status = database_.Run("INSERT INTO samples VALUES (?,?,?,?,?,?,?,?,?,?)", s.run,
+                                      s.elapsed, s.cases, s.features, s.edges, s.inputs, s.findings,
+                                      s.near_ties, s.rss_bytes, s.disk_bytes);
+  status.Update(
+      database_.Run("UPDATE runs SET seconds = ? - start_elapsed WHERE id = ?", s.elapsed, s.run));
   return status;
 }
 
@@ -316,16 +312,17 @@ absl::Status Store::AddBatch(const BatchRecord& batch) {
       b.unsupported, b.setup_errors, b.findings, b.known, b.seconds, b.new_features, b.new_inputs);
   for (const auto& [key, histogram] : batch.margins) {
     for (const auto& [bucket, count] : histogram) {
-      status.Update(database_.Run("INSERT INTO margins VALUES (?,?,?,?,?,?,?) ON CONFLICT DO "
-                                  "UPDATE SET count = count + excluded.count",
-                                  b.run, b.engine, b.property, key.first, key.second, bucket,
-                                  count));
+      status.Update(
+          database_.Run("INSERT INTO margins VALUES (?,?,?,?,?,?,?) ON CONFLICT DO "
+                        "UPDATE SET count = count + excluded.count",
+                        b.run, b.engine, b.property, key.first, key.second, bucket, count));
     }
   }
   for (const auto& [key, count] : batch.counters) {
-    status.Update(database_.Run("INSERT INTO counters VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE "
-                                "SET count = count + excluded.count",
-                                b.run, b.engine, b.property, key.first, key.second, count));
+    status.Update(
+        database_.Run("INSERT INTO counters VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE "
+                      "SET count = count + excluded.count",
+                      b.run, b.engine, b.property, key.first, key.second, count));
   }
   for (const uint64_t feature : batch.features) {
     status.Update(database_.Run(

@@ -6,6 +6,8 @@
 #ifndef CROSSCHECK_FUZZ_CAMPAIGN_STORE_H_
 #define CROSSCHECK_FUZZ_CAMPAIGN_STORE_H_
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -70,8 +72,12 @@ struct SampleRow {  // every few seconds
 // floor(2 log2 r), clamped to kLeastMargin..kLargestMargin; the bound is at bucket 0, an exact
 // answer in kLeastMargin.
 inline constexpr int kLeastMargin = -60, kLargestMargin = 20;
-int MarginBucket(double ratio);
-double MarginBucketTop(int bucket);  // the ratio at its upper edge
+inline int MarginBucket(double ratio) {
+  if (!(ratio > 0)) return kLeastMargin;
+  const double bucket = std::floor(2 * std::log2(ratio));
+  return static_cast<int>(std::clamp<double>(bucket, kLeastMargin, kLargestMargin));
+}
+inline double MarginBucketTop(int bucket) { return std::exp2((bucket + 1) / 2.0); }  // upper edge
 struct MarginRow {
   int64_t run = 0;
   std::string engine = {}, property = {}, path = {}, metric = {};

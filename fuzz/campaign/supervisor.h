@@ -18,13 +18,13 @@ namespace crosscheck {
 
 struct CampaignOptions {
   std::string workdir;
-  std::string state_folder;                     // empty: <workdir>/state
+  std::string state_folder;  // empty: <workdir>/state
   std::vector<std::string> engines = {"lattice"};
-  std::vector<std::string> properties;          // names; empty: all
-  std::vector<std::string> regressions;         // case files, looked at first under a new build
-  std::string targets;                          // folder of fuzz targets; empty: none
-  std::vector<std::string> worker_command;      // argv; "--slot i/n" is added
-  std::string build, strategy = "all";          // written into the record
+  std::vector<std::string> properties;      // names; empty: all
+  std::vector<std::string> regressions;     // case files, looked at first under a new build
+  std::string targets;                      // folder of fuzz targets; empty: none
+  std::vector<std::string> worker_command;  // argv; "--slot i/n" is added
+  std::string build, strategy = "all";      // written into the record
   bool corpus_driver = true;
   uint64_t seed = 1;
   int shard = 0, shards = 1;

@@ -99,7 +99,7 @@ Task TaskSource::MakeTask(int index) {
   return task;
 }
 
-void TaskSource::Settle(const Task& task, const BatchRow& done) {
+void TaskSource::Settle(const Task& task, const BatchRow& done, int new_signatures) {
   if (task.arm < 0) return;
   Arm& arm = arms_[static_cast<size_t>(task.arm)];
   if (task.target < 0) {
@@ -110,7 +110,8 @@ void TaskSource::Settle(const Task& task, const BatchRow& done) {
           arm.seconds_per_case > 0 ? 0.5 * arm.seconds_per_case + 0.5 * now : now;
     }
   }
-  const double reward = static_cast<double>(done.new_inputs);
+  const double reward =
+      static_cast<double>(done.new_inputs) + Budget::kFindingReward * new_signatures;
   budget_.Settle(task.arm, task.expected_seconds, done.seconds, reward);
 }
 

@@ -1,8 +1,8 @@
 // What the workers of a campaign do next.
 //
-// An arm is a property with a driver on an engine, or a fuzz target; the budget divides time between
-// arms. Batches of a worker that died and inputs that want to be looked at (a new build, another
-// shard, a fuzz target) come before any arm.
+// An arm is a property with a driver on an engine, or a fuzz target; the budget divides time
+// between arms. Batches of a worker that died and inputs that want to be looked at (a new build,
+// another shard, a fuzz target) come before any arm.
 #ifndef CROSSCHECK_FUZZ_CAMPAIGN_TASK_SOURCE_H_
 #define CROSSCHECK_FUZZ_CAMPAIGN_TASK_SOURCE_H_
 
@@ -21,9 +21,9 @@
 namespace crosscheck {
 
 struct Task {
-  BatchRequest batch;         // for a slice only engine, property (the target's name) and driver
-  int target = -1;            // not negative: a slice of this fuzz target
-  int arm = -1;               // none: it came before any arm
+  BatchRequest batch;  // for a slice only engine, property (the target's name) and driver
+  int target = -1;     // not negative: a slice of this fuzz target
+  int arm = -1;        // none: it came before any arm
   double expected_seconds = 0;
   bool keep_inputs = true;    // new inputs go to the shard's corpus file
   std::string artifact = {};  // file of a fuzz target's finding, removed once it was reproduced
@@ -46,7 +46,7 @@ class TaskSource {
   std::optional<Task> Next();
   void AllowTargets(bool allow) { targets_allowed_ = allow; }
   // After a batch or slice: what its arm took and brought.
-  void Settle(const Task& task, const BatchRow& done);
+  void Settle(const Task& task, const BatchRow& done, int new_signatures);
   // A batch whose worker died before it answered. True when the case `task.last_case` killed two
   // workers: it is left out, and the rest is done in two pieces.
   bool Died(Task task);

@@ -118,8 +118,7 @@ class Worker {
     row.minimal = result.complete;
     row.evaluations = result.evaluations;
     if (Interrupted() || !CanLocalise(*input.property, result.smallest, result.verdict)) return;
-    const Localisation place =
-        Localise(*input.property, result.smallest, result.verdict, executor);
+    const Localisation place = Localise(*input.property, result.smallest, result.verdict, executor);
     row.localised = place.ToLine();
     if (!place.first_bad) return;
     row.first_bad = json{{"layer", place.first_bad->layer},

@@ -21,7 +21,7 @@ struct BatchRequest {
   int64_t first = 0, cases = 0;
   std::vector<std::string> inputs = {};  // payloads of the corpus, or bytes of a fuzz target
   std::string subject = {};              // not empty: inputs are bytes of this subject's target
-  bool trace = false;  // announce every case: a worker died in this batch before
+  bool trace = false;                    // announce every case: a worker died in this batch before
 };
 
 struct NewInput {

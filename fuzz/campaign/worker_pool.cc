@@ -38,8 +38,7 @@ absl::StatusOr<std::vector<json>> WorkerPool::Hello(const std::vector<std::strin
     const auto deadline = Clock::now() + kBatchDeadline;
     while ((lines = worker.Receive()).empty()) {
       if (worker.ended() || Clock::now() > deadline) {
-        return absl::UnavailableError(
-            absl::StrCat("a worker does not start: ", worker.WhyEnded()));
+        return absl::UnavailableError(absl::StrCat("a worker does not start: ", worker.WhyEnded()));
       }
       worker.WaitForOutput(std::chrono::milliseconds(100));
     }

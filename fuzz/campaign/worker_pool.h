@@ -22,9 +22,9 @@ struct TaskEnd {
   Kind kind;
   Task task;
   double seconds = 0;
-  nlohmann::json answer = {};                 // kAnswered
-  std::string reason = {};                    // kRefused, kDied
-  FuzzTargets::SliceResult slice = {};        // kSliceEnded
+  nlohmann::json answer = {};           // kAnswered
+  std::string reason = {};              // kRefused, kDied
+  FuzzTargets::SliceResult slice = {};  // kSliceEnded
 };
 
 class WorkerPool {
@@ -39,7 +39,7 @@ class WorkerPool {
                    const std::vector<std::string>& known_signatures);
   std::vector<TaskEnd> Collect();  // without waiting
   bool Busy() const;
-  void Interrupt();  // those that work answer with what is done so far
+  void Interrupt();                  // those that work answer with what is done so far
   std::vector<int> outputs() const;  // to poll
   std::vector<pid_t> pids() const;
 

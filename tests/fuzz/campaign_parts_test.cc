@@ -1,0 +1,191 @@
+// The parts of a campaign that need no process.
+#include <filesystem>
+#include <fstream>
+
+#include "fuzz/campaign/batch_runner.h"
+#include "fuzz/campaign/budget.h"
+#include "fuzz/campaign/case_sequence.h"
+#include "fuzz/campaign/corpus_file.h"
+#include "fuzz/campaign/resources.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/own_folder.h"
+
+namespace crosscheck {
+namespace {
+
+using testing::DoubleNear;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// Seconds that each arm got of `total`, when an arm's second brings its reward.
+std::vector<double> Spend(const std::vector<double>& rewards, int total) {
+  Budget budget(rewards.size());
+  std::vector<double> spent(rewards.size());
+  const std::vector<bool> all(rewards.size(), true);
+  for (int i = 0; i < total; ++i) {
+    const int arm = budget.Choose(all);
+    budget.Charge(arm, 1);
+    budget.Settle(arm, 1, 1, rewards[static_cast<size_t>(arm)]);
+    spent[static_cast<size_t>(arm)] += 1;
+  }
+  return spent;
+}
+
+TEST(BudgetTest, HalfIsSharedEvenlyAndHalfByWhatWasFound) {
+  const std::vector<double> spent = Spend({0, 3, 1, 0}, 4000);
+  EXPECT_THAT(spent[0], DoubleNear(500, 20));
+  EXPECT_THAT(spent[1], DoubleNear(500 + 1500, 30));
+  EXPECT_THAT(spent[2], DoubleNear(500 + 500, 30));
+  EXPECT_THAT(spent[3], DoubleNear(500, 20));
+}
+
+TEST(BudgetTest, WithoutAnyRewardTimeIsSharedEvenly) {
+  for (const double spent : Spend({0, 0, 0, 0, 0}, 1000)) EXPECT_THAT(spent, DoubleNear(200, 2));
+}
+
+TEST(BudgetTest, AnArmThatMayNotRunIsNotChosen) {
+  Budget budget(3);
+  EXPECT_EQ(budget.Choose({false, false, true}), 2);
+  EXPECT_EQ(budget.Choose({false, false, false}), -1);
+}
+
+TEST(CaseSequenceTest, FillsWhatAKilledRunLeftOutFirst) {
+  CaseSequence sequence({{0, 10}, {20, 5}, {25, 5}, {40, 2}});
+  const auto next = [&sequence](int64_t at_most) {
+    const CaseSequence::Range range = sequence.Next(at_most);
+    return std::make_pair(range.first, range.cases);
+  };
+  EXPECT_EQ(next(6), std::make_pair(int64_t{10}, int64_t{6}));
+  EXPECT_EQ(next(6), std::make_pair(int64_t{16}, int64_t{4}));
+  EXPECT_EQ(next(6), std::make_pair(int64_t{30}, int64_t{6}));
+  sequence.Return({33, 3});
+  EXPECT_EQ(next(6), std::make_pair(int64_t{33}, int64_t{3}));
+  EXPECT_EQ(next(6), std::make_pair(int64_t{36}, int64_t{4}));
+  EXPECT_EQ(next(6), std::make_pair(int64_t{42}, int64_t{6}));
+  EXPECT_EQ(next(6), std::make_pair(int64_t{48}, int64_t{6}));
+}
+
+class CorpusFileTest : public testing::Test {
+ protected:
+  CorpusFileTest() { std::filesystem::create_directories(own_.path()); }
+  std::string Bytes() const {
+    std::ifstream file(path_, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  void Rewrite(const std::string& bytes) const {
+    std::ofstream(path_, std::ios::binary) << bytes;
+  }
+  void Append(const std::vector<std::string>& payloads) const {
+    auto writer = CorpusWriter::Open(path_);
+    ASSERT_TRUE(writer.ok()) << writer.status();
+    for (const std::string& payload : payloads) ASSERT_TRUE(writer->Append(payload).ok());
+  }
+
+  const OwnFolder own_;
+  const std::string path_ = own_.path() + "/" + CorpusFileName(3);
+};
+
+TEST_F(CorpusFileTest, IsReadFromAnOffsetOn) {
+  EXPECT_EQ(CorpusFileName(3), "corpus.000003");
+  Append({"one", std::string("t\0wo", 4)});
+  const auto first = ReadCorpusRecords(path_, 0);
+  EXPECT_THAT(first->payloads, ElementsAre("one", std::string("t\0wo", 4)));
+  EXPECT_EQ(first->skipped_bytes, 0);
+  Append({"three"});
+  const auto second = ReadCorpusRecords(path_, first->end);
+  EXPECT_THAT(second->payloads, ElementsAre("three"));
+  EXPECT_THAT(ReadCorpusRecords(path_, second->end)->payloads, testing::IsEmpty());
+  EXPECT_THAT(ReadCorpusRecords(path_ + ".none", 0)->payloads, testing::IsEmpty());
+}
+
+TEST_F(CorpusFileTest, ATornTailIsLeftToReadersAndCutOffByTheWriter) {
+  Append({"one", "two"});
+  const std::string whole = Bytes();
+  const int64_t first = ReadCorpusRecords(path_, 0)->end - static_cast<int64_t>(whole.size() / 2);
+  for (size_t size = whole.size() / 2; size < whole.size(); ++size) {
+    Rewrite(whole.substr(0, size));
+    const auto records = ReadCorpusRecords(path_, 0);
+    EXPECT_THAT(records->payloads, ElementsAre("one")) << size;
+    EXPECT_EQ(records->end, first) << size;
+    EXPECT_EQ(records->skipped_bytes, 0) << size;
+    {
+      const auto writer = CorpusWriter::Open(path_);
+      EXPECT_EQ(writer->torn_bytes(), static_cast<int64_t>(size) - first) << size;
+    }
+    Append({"three"});
+    EXPECT_THAT(ReadCorpusRecords(path_, 0)->payloads, ElementsAre("one", "three")) << size;
+  }
+}
+
+TEST_F(CorpusFileTest, ADamagedRecordIsSkippedAndCounted) {
+  Append({"one", "two", "three"});
+  const std::string whole = Bytes();
+  const size_t begin = whole.find("two") - 16, end = whole.find("two") + 3;
+  for (size_t at = begin; at < end; ++at) {
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
+    Rewrite(damaged);
+    const auto records = ReadCorpusRecords(path_, 0);
+    EXPECT_THAT(records->payloads, ElementsAre("one", "three")) << at;
+    EXPECT_EQ(records->skipped_bytes, 19) << at;
+  }
+}
+
+TEST_F(CorpusFileTest, OneWriterAtATime) {
+  const auto first = CorpusWriter::Open(path_);
+  ASSERT_TRUE(first.ok());
+  EXPECT_THAT(std::string(CorpusWriter::Open(path_).status().message()),
+              HasSubstr("another `crosscheck fuzz` runs this shard"));
+  EXPECT_FALSE(CorpusWriter::Open(own_.path() + "/none/corpus").ok());
+}
+
+TEST(CorpusInputTest, ComesBackAsItWas) {
+  for (const Property* property : Properties()) {
+    Stream stream(5, property->name);
+    const Case c = property->subject->random(stream, Limits());
+    const auto back = ParseCorpusInput(PrintCorpusInput(*property, c));
+    ASSERT_TRUE(back.ok()) << back.status();
+    EXPECT_EQ(back->property, property);
+    EXPECT_TRUE(property->subject->equal(back->value, c)) << property->name;
+  }
+  EXPECT_FALSE(ParseCorpusInput("").ok());
+  EXPECT_FALSE(ParseCorpusInput("property = nonesuch\nsubject = sampler\n").ok());
+  EXPECT_FALSE(ParseCorpusInput("property = loader\nsubject = sampler\n").ok());
+}
+
+TEST(MutatedCaseTest, IsALegalCaseNearItsBaseAndTheSameForTheSameIndex) {
+  const Property& property = *FindProperty("sampler_distribution");
+  Stream stream(5, "base");
+  const Subject& subject = *property.subject;
+  const std::vector<Case> bases = {subject.random(stream, Limits()),
+                                   subject.random(stream, Limits())};
+  int changed = 0;
+  for (int64_t index = 0; index < 200; ++index) {
+    const Case c = MutatedCase(bases, 7, index, Limits());
+    EXPECT_TRUE(subject.equal(c, MutatedCase(bases, 7, index, Limits())));
+    EXPECT_TRUE(subject.equal(c, subject.clamp(c, Limits())));
+    changed += !subject.equal(c, bases[0]) && !subject.equal(c, bases[1]);
+  }
+  EXPECT_GT(changed, 150);
+}
+
+TEST(ResourcesTest, SlopeIsThatOfALine) {
+  EXPECT_DOUBLE_EQ(Slope({{0, 5}, {1, 7}, {2, 9}, {5, 15}}), 2);
+  EXPECT_EQ(Slope({}), 0);
+  EXPECT_EQ(Slope({{1, 1}, {1, 2}}), 0);
+}
+
+TEST(ResourcesTest, CountsThisProcessAndTheFilesOfAFolder) {
+  EXPECT_GT(ResidentBytes(getpid()), 1 << 20);
+  EXPECT_EQ(ResidentBytes(-1), 0);
+  const OwnFolder own;
+  std::filesystem::create_directories(own.path() + "/a/b");
+  std::ofstream(own.path() + "/a/b/c") << "12345";
+  std::ofstream(own.path() + "/d") << "123";
+  EXPECT_EQ(FolderBytes(own.path()), 8);
+  EXPECT_EQ(FolderBytes(own.path() + "/none"), 0);
+}
+
+}  // namespace
+}  // namespace crosscheck
