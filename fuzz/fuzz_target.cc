@@ -46,14 +46,6 @@ std::string Report(const Verdict& verdict, const Property& property, const Case&
 
 }  // namespace
 
-std::vector<const Property*> PropertiesOf(const Subject& subject) {
-  std::vector<const Property*> properties;
-  for (const Property* property : Properties()) {
-    if (property->subject == &subject) properties.push_back(property);
-  }
-  return properties;
-}
-
 Limits FuzzLimits(Limits limits) {
   limits.max_tokens = std::min(limits.max_tokens, 80);
   limits.max_generated = std::min(limits.max_generated, 12);

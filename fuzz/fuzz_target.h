@@ -28,9 +28,6 @@ struct FuzzTargetOptions {
   std::function<std::unique_ptr<Engine>(std::unique_ptr<Engine>)> decorate = nullptr;
 };
 
-// Those that the first byte of an input of this subject's target chooses from, in their order.
-std::vector<const Property*> PropertiesOf(const Subject& subject);
-
 // Bounds the work of one input: at most some 50 ms of the exact model.
 Limits FuzzLimits(Limits limits);
 

@@ -30,8 +30,8 @@ absl::StatusOr<Ledger> Ledger::Open(const CampaignOptions& options,
   std::error_code error;
   std::filesystem::create_directories(options.workdir, error);
   if (error) {
-    return absl::PermissionDeniedError(absl::StrCat("cannot create the work directory ",
-                                                    options.workdir, ": ", error.message()));
+    return absl::PermissionDeniedError(
+        absl::StrCat("cannot create the work directory ", options.workdir, ": ", error.message()));
   }
   auto corpus = CorpusWriter::Open(options.workdir + "/" + CorpusFileName(options.shard));
   if (!corpus.ok()) return corpus.status();
@@ -77,9 +77,9 @@ absl::Status Ledger::BeginRun(const std::vector<std::string>& versions,
   if (!activity.ok()) return activity.status();
   for (const BatchRow& row : *activity) AddToSums(row);
   if (corpus_.torn_bytes() == 0) return absl::OkStatus();
-  return Restarted("corpus", absl::StrCat("the last record of the corpus file was torn (",
-                                          corpus_.torn_bytes(),
-                                          " bytes, removed): a run was killed while it wrote"));
+  return Restarted(
+      "corpus", absl::StrCat("the last record of the corpus file was torn (", corpus_.torn_bytes(),
+                             " bytes, removed): a run was killed while it wrote"));
 }
 
 absl::Status Ledger::EndRun(const std::string& ended) {
@@ -190,8 +190,9 @@ absl::Status Ledger::ShowStatus(int64_t findings, int64_t waiting) {
   if (stat(StateFile().c_str(), &now_there) != 0 || now_there.st_ino != state_file_.st_ino ||
       now_there.st_dev != state_file_.st_dev) {
     return absl::FailedPreconditionError(
-        absl::StrCat(StateFile(), " was deleted or replaced while the campaign ran: nothing more "
-                                  "can be recorded; start it again"));
+        absl::StrCat(StateFile(),
+                     " was deleted or replaced while the campaign ran: nothing more "
+                     "can be recorded; start it again"));
   }
   const double now = RunSeconds();
   history_.emplace_back(now, cases_);
@@ -200,19 +201,18 @@ absl::Status Ledger::ShowStatus(int64_t findings, int64_t waiting) {
   const double span = now - history_.front().first;
   const double limit = options_->max_seconds;
   const int64_t lately = cases_ - history_.front().second;
-  CampaignStatus status{
-      .run_seconds = now,
-      .seconds_left = limit > 0 ? limit - now : -1,
-      .cases = cases_,
-      .cases_per_second = span > 0 ? static_cast<double>(lately) / span : 0,
-      .features = static_cast<int64_t>(features_.size()),
-      .edges = Edges(),
-      .inputs = inputs_,
-      .near_ties = near_ties_,
-      .findings = findings,
-      .waiting = waiting,
-      .rss_bytes = rss_bytes_,
-      .restarts = restarts_};
+  CampaignStatus status{.run_seconds = now,
+                        .seconds_left = limit > 0 ? limit - now : -1,
+                        .cases = cases_,
+                        .cases_per_second = span > 0 ? static_cast<double>(lately) / span : 0,
+                        .features = static_cast<int64_t>(features_.size()),
+                        .edges = Edges(),
+                        .inputs = inputs_,
+                        .near_ties = near_ties_,
+                        .findings = findings,
+                        .waiting = waiting,
+                        .rss_bytes = rss_bytes_,
+                        .restarts = restarts_};
   for (const auto& [name, row] : sums_) status.properties.push_back(row);
   observer_->status(status);
   return absl::OkStatus();

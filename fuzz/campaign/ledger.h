@@ -37,8 +37,8 @@ class Ledger {
   double RunSeconds() const;
   double Elapsed() const { return start_elapsed_ + RunSeconds(); }  // of the campaign
 
-  // A worker's answer: fills in what only the supervisor knows, records it, and returns the payloads
-  // that showed something new. `keep`: they are written to the corpus file.
+  // A worker's answer: fills in what only the supervisor knows, records it, and returns the
+  // payloads that showed something new. `keep`: they are written to the corpus file.
   absl::StatusOr<std::vector<std::string>> Record(BatchReply& reply, bool keep);
   absl::Status Record(BatchRecord& record);
   absl::Status Restarted(const std::string& what, const std::string& reason);

@@ -188,12 +188,11 @@ TEST_F(JsonKeysTest, Fuzz) {
                       {"/cases", kCount},
                       {"/cases_per_second", kNumber},
                       {"/complete", kFlag},
-                      {"/strategy", kText},
                       {"/restarts", kList},
-                      {"/coverage_over_time/*/elapsed", kNumber},
+                      {"/coverage_over_time/*/seconds", kNumber},
                       {"/coverage_over_time/*/features", kCount},
-                      {"/drivers/*/driver", kText},
-                      {"/runs/*/memory_megabytes_per_hour", kNumber}});
+                      {"/runs/*/strategy", kText},
+                      {"/memory_megabytes_per_hour", kNumber}});
 }
 
 TEST_F(JsonKeysTest, FuzzJsonLines) {

@@ -73,9 +73,7 @@ class CorpusFileTest : public testing::Test {
     std::ifstream file(path_, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
   }
-  void Rewrite(const std::string& bytes) const {
-    std::ofstream(path_, std::ios::binary) << bytes;
-  }
+  void Rewrite(const std::string& bytes) const { std::ofstream(path_, std::ios::binary) << bytes; }
   void Append(const std::vector<std::string>& payloads) const {
     auto writer = CorpusWriter::Open(path_);
     ASSERT_TRUE(writer.ok()) << writer.status();

@@ -97,11 +97,10 @@ TEST_F(CampaignTest, ANewBuildRunsTheWholeCorpusAgain) {
   options.build = "build-2";
   CampaignRun second(options);
   const auto inputs = static_cast<int64_t>(records->payloads.size());
-  ASSERT_TRUE(second
-                  .Until([&](const CampaignRun& run) {
-                    return CasesOf(run.batches, "recheck") >= inputs;
-                  })
-                  .ok());
+  ASSERT_TRUE(
+      second
+          .Until([&](const CampaignRun& run) { return CasesOf(run.batches, "recheck") >= inputs; })
+          .ok());
   EXPECT_EQ(CasesOf(second.batches, "recheck"), inputs);
   auto store = Store::Open(own_.path() + "/state/0.sqlite");
   EXPECT_FALSE(store->Features("build-2")->empty());
@@ -116,8 +115,8 @@ TEST_F(CampaignTest, TwoShardsExchangeInputsAndShareFindings) {
   options.shards = 2;
   CampaignRun first(options);
   ASSERT_TRUE(first.Until(kReducedOne).ok());
-  const int64_t inputs = static_cast<int64_t>(
-      ReadCorpusRecords(own_.path() + "/corpus.000000", 0)->payloads.size());
+  const int64_t inputs =
+      static_cast<int64_t>(ReadCorpusRecords(own_.path() + "/corpus.000000", 0)->payloads.size());
   options.shard = 1;
   CampaignRun second(options);
   ASSERT_TRUE(second
@@ -135,7 +134,8 @@ TEST_F(CampaignTest, TwoShardsExchangeInputsAndShareFindings) {
   }
   const CampaignData data = Data();
   EXPECT_EQ(data.findings.size(), first.found.size() + second.found.size());
-  EXPECT_THAT(data.findings, Each(Field(&FindingRow::state, testing::Ne(FindingState::kElsewhere))));
+  EXPECT_THAT(data.findings,
+              Each(Field(&FindingRow::state, testing::Ne(FindingState::kElsewhere))));
 }
 
 TEST_F(CampaignTest, BeyondTheDiskQuotaNoInputIsAdded) {

@@ -1,5 +1,6 @@
-// A library with the C ABI that is the exact model with a planted fault: an engine with findings that
-// starts in milliseconds, for tests that start hundreds of processes. `faulty:` takes libtorch.
+// A library with the C ABI that is the exact model with a planted fault: an engine with findings
+// that starts in milliseconds, for tests that start hundreds of processes. `faulty:` takes
+// libtorch.
 #include <cstring>
 #include <memory>
 #include <string>
