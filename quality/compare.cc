@@ -55,48 +55,6 @@ class Runner {
   }
 
  private:
-<<<<<<< HEAD
-=======
-  absl::Status Prepare() {
-    comparison_.options = options_;
-    comparison_.reference = NamesOf(options_.reference).engine;
-    auto identity = ModelIdentity(options_.model);
-    if (!identity.ok()) return identity.status();
-    comparison_.model = *std::move(identity);
-    auto spec = ReadConfig(options_.model);
-    if (!spec.ok()) return spec.status();
-    auto inputs =
-        ReadInputs(options_.inputs, options_.model, spec->vocab, spec->max_positions, LongestRun());
-    if (!inputs.ok()) return inputs.status();
-    comparison_.inputs = *std::move(inputs);
-    comparison_.mode = ChooseMode(spec->vocab);
-    spec_ = *std::move(spec);
-    return absl::OkStatus();
-  }
-
-  LogitMode ChooseMode(int vocab) const {
-    if (options_.mode) return *options_.mode;
-    const int64_t positions = Positions();
-    const int64_t full = positions * BytesPerPosition(LogitMode::kFull, {}, vocab);
-    if (full <= options_.dump_budget_bytes) return LogitMode::kFull;
-    Say(
-        absl::StrFormat("the reference's logits of %d positions take %.1f GiB, more than "
-                        "--dump-budget: mode topk",
-                        positions, static_cast<double>(full) / (1 << 30)));
-    return LogitMode::kTopK;
-  }
-
-  int64_t Positions() const {
-    const auto prompts = static_cast<int64_t>(comparison_.inputs.given);
-    return prompts * options_.forced_positions +
-           static_cast<int64_t>(comparison_.inputs.text.size());
-  }
-
-  void Say(std::string_view line) const {
-    if (options_.say) options_.say(line);
-  }
-
->>>>>>> 4f6e56b (fuzz reports through the campaign report; docs/distributed.md; the kill test)
   RecordOptions Recording(const std::string& side, LogitMode mode) const {
     return {.mode = mode,
             .top_k = options_.top_k,
@@ -148,28 +106,6 @@ class Runner {
     return absl::OkStatus();
   }
 
-<<<<<<< HEAD
-=======
-  int LongestRun() const { return std::max(options_.greedy_tokens, options_.forced_positions); }
-
-  // How far below the reference's best logit that of `token` is.
-  absl::StatusOr<double> GapOf(int item, int position, int token) {
-    auto continuation = reference_dump_->Read("greedy", item, "ids");
-    if (!continuation.ok()) return continuation.status();
-    std::vector<int32_t> ids = comparison_.inputs.prompts[static_cast<size_t>(item)].ids;
-    const auto tokens = (*continuation)->As<int32_t>();
-    ids.insert(ids.end(), tokens.begin(),
-               tokens.begin() + std::min<ptrdiff_t>(position, tokens.size()));
-    const int last = static_cast<int>(ids.size());
-    auto rows = reference_side_->LogitRows(ids, {last - 1, last}, Evaluation::kDecode);
-    if (!rows.ok()) return rows.status();
-    if (token >= rows->vocab) return INFINITY;
-    const absl::Span<const float> row = rows->row(0);
-    return static_cast<double>(*std::max_element(row.begin(), row.end())) -
-           row[static_cast<size_t>(token)];
-  }
-
->>>>>>> 4f6e56b (fuzz reports through the campaign report; docs/distributed.md; the kill test)
   // The tracks with logits; the forced one needs the reference's continuations.
   absl::Status MakeTracks() {
     auto reader = DumpReader::Open(DumpFolder("reference"));
@@ -239,27 +175,18 @@ class Runner {
       if (!errors.ok()) return errors.status();
       for (const double error : *errors) allowed_.push_back(kReferenceMultiplier * error);
     }
-<<<<<<< HEAD
     ReferenceQuestions ask(*reference_side_, *reference_dump_, comparison_.inputs);
-=======
->>>>>>> 4f6e56b (fuzz reports through the campaign report; docs/distributed.md; the kill test)
     status = Summarise(
         *reference_dump_, **dump,
         {.inputs = &comparison_.inputs,
          .allowed = &allowed_,
          .greedy_tokens = options_.greedy_tokens,
          .eos = spec_.eos,
-<<<<<<< HEAD
          .gap = [&](int item, int at, int token) { return ask.GapOf(item, at, token); },
          .nll = [&](int item, const std::vector<int32_t>& ids) { return ask.NllOf(item, ids); }},
         result);
     if (!status.ok() || role != SideRole::kCandidate) return status;
     AddAdapterEffect(result);
-=======
-         .gap = [this](int item, int position, int token) { return GapOf(item, position, token); }},
-        result);
-    if (!status.ok() || noise) return status;
->>>>>>> 4f6e56b (fuzz reports through the campaign report; docs/distributed.md; the kill test)
     return MeasureLayers({.reference = reference_dump_.get(),
                           .candidate = dump->get(),
                           .forced = &tracks_[0],

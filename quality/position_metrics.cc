@@ -17,51 +17,6 @@ constexpr int kLargestK = 100;
 constexpr size_t kLargestExactVocabulary = 32768;
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
-<<<<<<< HEAD
-=======
-double Overlap(absl::Span<const int32_t> a, absl::Span<const int32_t> b, size_t k) {
-  k = std::min({k, a.size(), b.size()});
-  std::vector<int32_t> first(a.begin(), a.begin() + k), second(b.begin(), b.begin() + k), shared;
-  std::sort(first.begin(), first.end());
-  std::sort(second.begin(), second.end());
-  std::set_intersection(first.begin(), first.end(), second.begin(), second.end(),
-                        std::back_inserter(shared));
-  return static_cast<double>(shared.size()) / static_cast<double>(k);
-}
-
-// How many tokens are more likely than `token`.
-double RankOf(int32_t token, absl::Span<const float> row) {
-  const float logit = row[static_cast<size_t>(token)];
-  int64_t rank = 0;
-  for (int32_t i = 0; i < static_cast<int32_t>(row.size()); ++i) {
-    const float other = row[static_cast<size_t>(i)];
-    rank += other > logit || (other == logit && i < token);
-  }
-  return static_cast<double>(rank);
-}
-
-// Largest and root mean square of the differences less their mean, over tokens finite on both
-// sides.
-void CentredDifferences(absl::Span<const float> a, absl::Span<const float> b,
-                        PositionMetrics& metrics) {
-  double sum = 0, squares = 0, least = INFINITY, largest = -INFINITY;
-  int64_t count = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    const double difference = static_cast<double>(b[i]) - a[i];
-    if (!std::isfinite(difference)) continue;
-    ++count;
-    sum += difference;
-    squares += difference * difference;
-    least = std::min(least, difference);
-    largest = std::max(largest, difference);
-  }
-  const double mean = sum / static_cast<double>(count);
-  metrics.centred_linf = std::max(largest - mean, mean - least);
-  metrics.centred_rms =
-      std::sqrt(std::max(0.0, squares / static_cast<double>(count) - mean * mean));
-}
-
->>>>>>> 4f6e56b (fuzz reports through the campaign report; docs/distributed.md; the kill test)
 void AddOverlaps(absl::Span<const int32_t> ours, absl::Span<const int32_t> theirs,
                  PositionMetrics& metrics) {
   metrics.overlap_5 = TopKOverlap(ours, theirs, 5);
