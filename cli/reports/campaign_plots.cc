@@ -259,7 +259,8 @@ Markup CampaignGenerator(const CampaignData& data) {
     HeatMap map = LabelMap(subject, labels);
     if (!map.rows.empty()) body += map.Render();
   }
-  return body.empty() ? Paragraph("No case was labelled.") : body;
+  return body.empty() ? Paragraph("No case was labelled.")
+                      : Element("div", {{"class", "plots"}}, body);
 }
 
 }  // namespace crosscheck

@@ -52,7 +52,7 @@ Markup Numbers(const Comparison& comparison) {
                               {"greedy " + all, true},
                               {"margin-aware", true},
                               {"ln PPL ratio", true},
-                              {"worst layer"}},
+                              {"worst layer", true}},
                   .rows = {}};
   for (const ConfigurationResult& r : comparison.configurations) {
     const auto rate = [&r](const std::string& name) { return RateText(FindMetric(r, name)); };

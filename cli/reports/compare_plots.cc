@@ -97,12 +97,14 @@ Plot FirstDivergence(const ConfigurationResult& result) {
   if (same == nullptr || !std::isfinite(same->value)) return plot;
   PlotSeries expected{"expected", MarkKind::kLine, {}};
   double left = prompts;
-  for (size_t i = 0; i < bins; ++i) {
-    const double here = i + 1 == bins ? left : left * (1 - same->value);
+  for (size_t i = 0; i + 1 < bins; ++i) {
+    const double here = left * (1 - same->value);
     expected.points.push_back({.x = static_cast<double>(i), .y = here});
     left -= here;
   }
+  const PlotPoint none = {.x = static_cast<double>(bins - 1), .y = left};
   plot.series.push_back(std::move(expected));
+  plot.series.push_back({"expected: none differs", MarkKind::kPoints, {none}});
   return plot;
 }
 

@@ -9,7 +9,7 @@
 namespace crosscheck {
 namespace {
 
-constexpr double kWidth = 440, kLeft = 26, kRight = 430, kRow = 42, kBars = 22, kHead = 16;
+constexpr double kWidth = 440, kLeft = 26, kRight = 430, kRow = 46, kBars = 22, kHead = 16;
 const double kBucketsPerDecade = 2 * std::log2(10.0);
 
 std::string Pixels(double value) { return fmt::format("{:.1f}", value); }

@@ -44,8 +44,9 @@ caption { text-align: left; color: var(--faint); padding: 0 0 .35rem; }
 th, td { text-align: left; font-weight: normal; padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--grid); vertical-align: top; }
 thead th { color: var(--faint); border-bottom: 1px solid var(--line); vertical-align: bottom; }
 tbody th { overflow-wrap: anywhere; min-width: 8rem; }
+tbody td:not(.n) { min-width: 6.5rem; } td code { display: inline-block; min-width: 11rem; }
 .n { text-align: right; white-space: nowrap; }
-table.heat td, table.heat thead th { text-align: center; padding: .15rem .35rem; border: 1px solid var(--paper); }
+table.heat tbody td, table.heat thead th { min-width: 0; text-align: center; padding: .15rem .35rem; border: 1px solid var(--paper); }
 table.heat tbody th { border: 0; padding: .15rem .6rem .15rem 0; min-width: 0; white-space: nowrap; }
 table.heat thead th { white-space: nowrap; font-size: .75rem; }
 table.heat thead th.turned { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; padding: .35rem 0; }
@@ -61,6 +62,7 @@ pre { background: var(--panel); border: 1px solid var(--line); padding: .7rem .9
 details { margin: .4rem 0; } summary { cursor: pointer; overflow-wrap: anywhere; }
 details.finding { border-left: 3px solid var(--line); padding-left: .9rem; margin: .9rem 0; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap: 1.25rem 2rem; }
+.plots > * { min-width: 0; }
 figure { margin: 0; min-width: 0; } figcaption { font-weight: 600; font-size: .9rem; margin-bottom: .25rem; }
 figure details { font-size: .85rem; color: var(--faint); } figure details table { color: var(--ink); min-width: 0; }
 svg { display: block; width: 100%; max-width: 34rem; height: auto; }

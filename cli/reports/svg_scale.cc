@@ -48,8 +48,8 @@ SvgScale::SvgScale(const PlotAxis& axis, const std::vector<double>& values, doub
   }
   if (axis.from_zero && !axis.logarithmic) least_ = std::min(least_, 0.0);
   if (axis.logarithmic) {
-    least_ = std::floor(least_ - 1e-9);
-    largest_ = std::ceil(largest_ + 1e-9);
+    least_ = std::floor(least_ + 1e-9);
+    largest_ = std::ceil(largest_ - 1e-9);
   }
   if (largest_ - least_ < 1e-12 * (1 + std::abs(largest_))) largest_ = least_ + 1;
 }
