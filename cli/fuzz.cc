@@ -31,7 +31,8 @@ namespace fs = std::filesystem;
 
 struct FuzzFlags {
   std::string engines = "lattice", properties, limit, workdir = "campaign", state, shard = "0/1";
-  std::string strategy = "all", targets, disk = "2G", batch = "1s", slice = "30s", reduce = "60s";
+  std::string strategy = "random", targets, disk = "2G", batch = "1s", slice = "30s",
+              reduce = "60s";
   std::string corpus = DefaultCorpusFolder();
   ReportFlags reports;
   uint64_t seed = 1;
@@ -227,9 +228,10 @@ void AddFlags(CLI::App& verb, FuzzFlags& flags) {
   verb.add_option("--state", flags.state,
                   "Folder of this machine's record (default WORKDIR/state); give a local one when "
                   "--workdir is on a network");
-  verb.add_option("--strategy", flags.strategy,
-                  "all: random cases, mutated corpus and fuzz targets (default); corpus: without "
-                  "targets; random: random cases only")
+  verb.add_option(
+          "--strategy", flags.strategy,
+          "random: random cases, which found most planted bugs (default); corpus: and mutated "
+          "inputs that showed something new; all: and fuzz targets")
       ->check(CLI::IsMember({"all", "corpus", "random"}));
   verb.add_option("--targets", flags.targets,
                   "Folder of fuzz targets that were built for this engine (default: that of the "
