@@ -108,8 +108,9 @@ absl::Status ReadProperties(const FuzzFlags& flags, CampaignOptions& options) {
   const std::string regressions = flags.corpus + "/regressions";
   if (flags.corpus.empty() || !fs::is_directory(regressions)) return absl::OkStatus();
   auto files = ListCaseFiles(regressions);
-  if (files.ok()) options.regressions = *std::move(files);
-  return files.status();
+  if (!files.ok()) return files.status();
+  options.regressions = *std::move(files);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<CampaignOptions> MakeOptions(const FuzzFlags& flags) {

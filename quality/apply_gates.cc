@@ -45,6 +45,7 @@ std::vector<double> LayerValues(const Gate& gate, const std::vector<LayerStage>&
       place->second = least ? std::min(place->second, value) : std::max(place->second, value);
   }
   std::vector<double> values;
+  values.reserve(worst.size());
   for (const auto& [layer, value] : worst) values.push_back(value);
   return values;
 }

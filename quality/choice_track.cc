@@ -49,6 +49,7 @@ absl::StatusOr<Answers> ReadAnswers(DumpReader& dump, const TaskRequests& task) 
 
 Estimate Share(const std::vector<int>& picks, const std::vector<int>& gold) {
   std::vector<bool> correct;
+  correct.reserve(picks.size());
   for (size_t i = 0; i < picks.size(); ++i) correct.push_back(picks[i] == gold[i]);
   const Accuracy accuracy = AccuracyOf(correct);
   Estimate estimate{.value = accuracy.value};
@@ -107,6 +108,7 @@ absl::Status SummariseChoices(DumpReader& reference, DumpReader& candidate,
     auto theirs = ReadAnswers(candidate, task);
     if (!theirs.ok()) return theirs.status();
     std::vector<int> gold;
+    gold.reserve(task.task.questions.size());
     for (const Question& question : task.task.questions) gold.push_back(question.gold);
     for (size_t n = 0; n < kNormalisations; ++n) {
       const std::string name = absl::StrCat("accuracy_", task.task.name, kSuffixes[n]);

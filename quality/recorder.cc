@@ -42,8 +42,8 @@ class TopKColumns {
  public:
   TopKColumns(int top, int tail) : top_(top), tail_(tail) {}
 
-  void Add(absl::Span<const float> row, Stream stream) {
-    const TopKSelection selection = SelectTopK(row, top_, tail_, std::move(stream));
+  void Add(absl::Span<const float> row, const Stream& stream) {
+    const TopKSelection selection = SelectTopK(row, top_, tail_, stream);
     Append(selection.top, top_, row, top_ids_, top_logits_);
     Append(selection.tail, tail_, row, tail_ids_, tail_logits_);
     ++rows_;
