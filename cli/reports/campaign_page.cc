@@ -123,6 +123,7 @@ Markup Reasons(const std::vector<CampaignRow>& rows, std::string_view kind,
   }
   if (reasons.empty()) return {};
   std::vector<std::pair<int64_t, std::string>> order;
+  order.reserve(reasons.size());
   for (const auto& [name, reason] : reasons) order.emplace_back(-reason.count, name);
   std::sort(order.begin(), order.end());
   HtmlTable table{

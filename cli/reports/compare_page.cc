@@ -229,6 +229,7 @@ Markup Outcomes(const ConfigurationResult& result) {
 Markup Methods(const Comparison& comparison) {
   const quality::CompareOptions& o = comparison.options;
   std::vector<std::string> names;
+  names.reserve(comparison.configurations.size());
   for (const ConfigurationResult& r : comparison.configurations) {
     names.push_back(r.configuration.name);
   }

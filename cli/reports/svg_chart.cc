@@ -63,6 +63,7 @@ std::vector<PlotPoint> Thinned(const std::vector<PlotPoint>& points, size_t most
   }
   if (kept.size() <= most) return kept;
   std::vector<PlotPoint> thin;
+  thin.reserve(most);
   for (size_t i = 0; i < most; ++i) thin.push_back(kept[i * (kept.size() - 1) / (most - 1)]);
   return thin;
 }
