@@ -243,6 +243,9 @@ class Runner {
       if (role != SideRole::kCandidate && track.name != "forced") continue;
       if (status.ok()) status = Skippable(track.name, recorder.Logits(track), &result.skips);
     }
+    if (status.ok() && role == SideRole::kCandidate) {
+      status = RecordChoices(**side, **writer, configuration.name, &result.skips);
+    }
     if (status.ok() && role == SideRole::kCandidate)
       status = RecordTokens(configuration, **side, **writer, result);
     result.seconds += (*side)->seconds();

@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 
 #include "reference/checkpoint.h"
 #include "reference/quantisation/decoded_model.h"
+#include "reference/safetensors.h"
 #include "tests/own_folder.h"
 
 namespace crosscheck::quality {
@@ -145,6 +147,34 @@ TEST(CompareTest, AQuantisedFolderIsMeasuredByItsDecodedWeights) {
   ASSERT_TRUE(comparison.ok()) << comparison.status();
   EXPECT_EQ(Value(comparison->configurations[0], "kl_mean"),
             Value(comparison->configurations[1], "kl_mean"));
+}
+
+TEST(CompareTest, MultipleChoiceIsAnsweredByBothSides) {
+  if (!Tokenizer::Load(kModel).ok()) GTEST_SKIP() << "crosscheck-oracle is not built";
+  const OwnFolder folder, files;
+  std::filesystem::create_directories(files.path());
+  const std::string arc = files.path() + "/arc.jsonl";
+  std::string lines;
+  for (int i = 0; i < 12; ++i) {
+    lines += "{\"id\": \"q" + std::to_string(i) + "\", \"question\": {\"stem\": \"What is " +
+             std::to_string(i) +
+             " plus 1?\", \"choices\": [{\"text\": \"one\", \"label\": \"A\"}, {\"text\": \"seven "
+             "apples\", "
+             "\"label\": \"B\"}, {\"text\": \"9\", \"label\": \"C\"}]}, \"answerKey\": \"B\"}\n";
+  }
+  ASSERT_TRUE(WriteFile(arc, lines).ok());
+  CompareOptions options = SmallComparison(folder.path());
+  options.inputs.limit = 1;
+  options.inputs.tasks.arc = arc;
+  options.configurations = {Named("fp32"), Named("q4_sym")};
+  const auto comparison = Compare(options);
+  ASSERT_TRUE(comparison.ok()) << comparison.status();
+  const ConfigurationResult& same = comparison->configurations[0];
+  EXPECT_EQ(same.metrics.at("accuracy_arc").clusters, 12);
+  EXPECT_EQ(Value(same, "accuracy_arc"), Value(same, "accuracy_arc_reference"));
+  EXPECT_EQ(Value(same, "answer_flips"), 0);
+  EXPECT_LT(Value(same, "gold_change_arc"), 1e-4);
+  EXPECT_GT(Value(comparison->configurations[1], "gold_change_arc"), 1e-2);
 }
 
 TEST(CompareTest, AnEngineThatCannotStartIsAnErrorOfTheSetUp) {
