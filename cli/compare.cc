@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "cli/reports/compare_json.h"
@@ -67,6 +68,19 @@ absl::StatusOr<Enum> FindName(const std::string_view (&names)[N], const std::str
   return absl::InvalidArgumentError(absl::StrCat(flag, " ", text, ": there are", known));
 }
 
+// Each configuration has a dump and a row of its own.
+absl::Status CheckNames(const std::vector<quality::Configuration>& configurations) {
+  std::set<std::string> names = {"", "reference", "noise-floor", "without-adapter"};
+  for (const quality::Configuration& configuration : configurations) {
+    if (names.insert(configuration.name).second) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", configuration.name,
+        "' cannot be the name of a configuration, or is the name of two; NAME@ENGINE tells engines "
+        "apart, and a candidate's folder gives its name"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadFlags(CompareFlags& flags) {
   quality::CompareOptions& options = flags.options;
   for (const std::string& name : SplitList(flags.configurations)) {
@@ -76,7 +90,7 @@ absl::Status ReadFlags(CompareFlags& flags) {
   }
   if (!options.candidate_model.empty()) {
     options.configurations.push_back(
-        {.name = std::filesystem::path(options.candidate_model).filename(),
+        {.name = std::filesystem::path(options.candidate_model + "/").parent_path().filename(),
          .engine = flags.engine,
          .weight_format = "",
          .served_format = "",
@@ -85,6 +99,7 @@ absl::Status ReadFlags(CompareFlags& flags) {
   if (options.configurations.empty()) {
     return absl::InvalidArgumentError("nothing to compare: give --config or --candidate-model");
   }
+  if (absl::Status status = CheckNames(options.configurations); !status.ok()) return status;
   if (!flags.mode.empty()) {
     auto mode = FindName<quality::LogitMode>(quality::kLogitModeNames, flags.mode, "--mode");
     if (!mode.ok()) return mode.status();

@@ -177,6 +177,7 @@ int Summarise(const FuzzFlags& flags, const CampaignOptions& options,
               const std::set<std::string>& baseline) {
   auto data = ReadCampaignFolder(options.state_folder);
   if (!data.ok()) return Fail(data.status());
+  if (data->runs.empty()) return kExitError;  // it ended before it began, which is said elsewhere
   // How earlier runs ended says nothing about this one.
   for (RunRow& run : data->runs) run.ended = run.ended.starts_with("error") ? "" : run.ended;
   SmokeReport report = CampaignReport(*data);

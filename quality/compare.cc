@@ -122,7 +122,7 @@ class Runner {
     tracks_.push_back(std::move(forced));
     const std::vector<int32_t>& text = comparison_.inputs.text;
     if (text.size() >= 2) {
-      tracks_.push_back(TextTrack(text, comparison_.inputs.windows));
+      tracks_.push_back(TextTrack(text, comparison_.inputs.windows, comparison_.inputs.bos));
       tracks_.push_back(StepTrack(text, options_.inputs.step_targets,
                                   static_cast<int>(options_.inputs.windows.length)));
     }

@@ -82,6 +82,9 @@ absl::StatusOr<Inputs> ReadInputs(const InputOptions& options, const std::string
   auto text = ReadText(options, tokenizer->get());
   if (!text.ok()) return text.status();
   inputs.text = *std::move(text);
+  if (*tokenizer != nullptr && !inputs.text.empty() && inputs.text[0] == (*tokenizer)->bos()) {
+    inputs.bos = inputs.text[0];
+  }
   if (absl::Status s = AddTextPrompts(options, inputs); !s.ok()) return s;
   for (Prompt& prompt : inputs.prompts) prompt.max_tokens = max_tokens;
   absl::Status fits = FitPrompts(context, vocab, options.truncate_left, &inputs.prompts);

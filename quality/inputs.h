@@ -37,6 +37,7 @@ struct Inputs {
   std::string prompts_sha256, text_sha256;  // of the ids, comma-separated
   std::vector<TaskRequests> tasks;          // of multiple choice
   nlohmann::json tokenizer;                 // sha256, size, fingerprint; null when there was none
+  int32_t bos = -1;                         // that the tokenizer adds to a text; -1: none
   std::shared_ptr<Tokenizer> decoder;       // null when there was none
 };
 

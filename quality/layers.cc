@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <climits>
-#include <cmath>
 #include <map>
 #include <memory>
 #include <utility>
@@ -12,7 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "properties/judges/stage_errors.h"
 #include "properties/judges/stage_names.h"
-#include "quality/metrics/quantile.h"
+#include "quality/metrics/layer_distance.h"
 #include "reference/checkpoint.h"
 #include "reference/nudge.h"
 
@@ -35,34 +34,6 @@ bool InOrder(const Key& a, const Key& b) {
     return std::pair(layer, StageOrder(key.second));
   };
   return place(a) < place(b);
-}
-
-// Of one stage, over the positions of all items.
-struct Distances {
-  std::vector<double> cosines, relative;
-  int zero_norms = 0;
-
-  void Add(absl::Span<const double> a, absl::Span<const double> b) {
-    double product = 0, first = 0, second = 0, difference = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-      product += a[i] * b[i];
-      first += a[i] * a[i];
-      second += b[i] * b[i];
-      difference += (a[i] - b[i]) * (a[i] - b[i]);
-    }
-    if (first == 0 || second == 0) {
-      ++zero_norms;
-      return;
-    }
-    cosines.push_back(product / std::sqrt(first * second));
-    relative.push_back(std::sqrt(difference / first));
-  }
-};
-
-double Mean(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return values.empty() ? std::nan("") : sum / static_cast<double>(values.size());
 }
 
 class Layers {
@@ -201,16 +172,17 @@ class Layers {
   }
 
   LayerStage Row(const Key& key) const {
-    const Distances& d = distances_.at(key);
-    LayerStage row{.layer = key.first, .stage = StageName(key.first, key.second, tapped_)};
-    row.cosine_mean = Mean(d.cosines);
-    row.cosine_least = Quantile(d.cosines, 0);
-    row.cosine_q01 = Quantile(d.cosines, 0.01);
-    row.relative_error_mean = Mean(d.relative);
-    row.relative_error_q99 = Quantile(d.relative, 0.99);
-    row.relative_error_largest = Quantile(d.relative, 1);
-    row.positions = static_cast<int>(d.cosines.size());
-    row.zero_norms = d.zero_norms;
+    const LayerDistance::Result d = distances_.at(key).Summary();
+    LayerStage row{.layer = key.first,
+                   .stage = StageName(key.first, key.second, tapped_),
+                   .cosine_mean = d.cosine_mean,
+                   .cosine_least = d.cosine_least,
+                   .cosine_q01 = d.cosine_q01,
+                   .relative_error_mean = d.relative_mean,
+                   .relative_error_q99 = d.relative_q99,
+                   .relative_error_largest = d.relative_largest,
+                   .positions = d.positions,
+                   .zero_norms = d.zero_norms};
     const auto added = added_.find({key.first, row.stage});
     if (added != added_.end()) row.added_error_ratio = added->second;
     return row;
@@ -219,7 +191,7 @@ class Layers {
   const LayerInputs& inputs_;
   ConfigurationResult& result_;
   std::shared_ptr<const Model> model_;  // what the candidate computes with
-  std::map<Key, Distances> distances_;
+  std::map<Key, LayerDistance> distances_;
   std::vector<Key> order_;
   std::map<Key, double> added_;  // by layer and name of the stage
   Tapped tapped_;

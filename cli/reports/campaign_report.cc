@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "cli/reports/run_report.h"
+#include "fuzz/campaign/ledger.h"
 #include "properties/property.h"
 
 namespace crosscheck {
@@ -21,17 +22,6 @@ size_t PlaceOf(const std::string& property) {
   const auto found =
       std::find_if(all.begin(), all.end(), [&](const Property* p) { return p->name == property; });
   return static_cast<size_t>(found - all.begin());
-}
-
-void AddBatch(const BatchRow& batch, BatchRow& sums) {
-  sums.cases += batch.cases;
-  sums.passed += batch.passed;
-  sums.near_ties += batch.near_ties;
-  sums.unsupported += batch.unsupported;
-  sums.setup_errors += batch.setup_errors;
-  sums.findings += batch.findings;
-  sums.known += batch.known;
-  sums.seconds += batch.seconds;
 }
 
 VerdictKind VerdictOf(const FindingRow& finding) {
@@ -197,7 +187,7 @@ std::vector<CampaignRow> CampaignRows(const CampaignData& data) {
     return found;
   };
   for (const BatchRow& batch : data.activity) {
-    if (batch.driver != kLibFuzzerDriver) AddBatch(batch, row(batch.engine, batch.property).sums);
+    if (batch.driver != kLibFuzzerDriver) AddCounts(batch, row(batch.engine, batch.property).sums);
   }
   for (const CounterRow& c : data.counters) {
     row(c.engine, c.property).counters[c.kind][c.name] += c.count;

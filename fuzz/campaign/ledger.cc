@@ -168,21 +168,25 @@ int64_t Ledger::Edges() const {
   return sum;
 }
 
+void AddCounts(const BatchRow& batch, BatchRow& sums) {
+  sums.cases += batch.cases;
+  sums.passed += batch.passed;
+  sums.near_ties += batch.near_ties;
+  sums.unsupported += batch.unsupported;
+  sums.setup_errors += batch.setup_errors;
+  sums.findings += batch.findings;
+  sums.known += batch.known;
+  sums.seconds += batch.seconds;
+  sums.new_inputs += batch.new_inputs;
+}
+
 void Ledger::AddToSums(const BatchRow& row) {
   cases_ += row.cases;
   near_ties_ += row.near_ties;
   BatchRow& sum = sums_[row.property];
   sum.property = row.property;
   sum.driver = row.driver;
-  sum.cases += row.cases;
-  sum.passed += row.passed;
-  sum.near_ties += row.near_ties;
-  sum.unsupported += row.unsupported;
-  sum.setup_errors += row.setup_errors;
-  sum.findings += row.findings;
-  sum.known += row.known;
-  sum.seconds += row.seconds;
-  sum.new_inputs += row.new_inputs;
+  AddCounts(row, sum);
 }
 
 absl::Status Ledger::ShowStatus(int64_t findings, int64_t waiting) {

@@ -25,6 +25,9 @@
 
 namespace crosscheck {
 
+// Adds every number of a batch to those of others.
+void AddCounts(const BatchRow& batch, BatchRow& sums);
+
 class Ledger {
  public:
   // Both outlive it. Errors: the folder cannot be written, another supervisor runs this shard.

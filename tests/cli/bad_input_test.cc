@@ -64,6 +64,21 @@ TEST(BadInputTest, CaseFileErrorsHaveLineAndColumn) {
   ExpectError(RunCrosscheck("replay " + file.string()), HasSubstr("broken.case:1:1"));
 }
 
+TEST(BadInputTest, ACampaignWithAnUnknownEngineIsAnError) {
+  TemporaryFolder folder;
+  ExpectError(RunCrosscheck("fuzz --engine latice --for 5s --workdir " +
+                            (folder.path() / "campaign").string()),
+              HasSubstr("latice"));
+}
+
+TEST(BadInputTest, ConfigurationsOfAComparisonHaveNamesOfTheirOwn) {
+  const std::string command = "compare seeds/checkpoints/tiny-qwen35 ";
+  ExpectError(RunCrosscheck(command + "--config fp32,q8_0,fp32"), HasSubstr("fp32"));
+  ExpectError(RunCrosscheck(command + "--candidate-model some/where/reference/"),
+              HasSubstr("reference"));
+  ExpectError(RunCrosscheck(command + "--config q4_zym"), HasSubstr("q4_sym"));
+}
+
 TEST(BadInputTest, MissingCaseFileIsNamed) {
   ExpectError(RunCrosscheck("replay no/such.case"), HasSubstr("no/such.case"));
 }
