@@ -16,12 +16,11 @@
 #include "cli/fuzz_display.h"
 #include "cli/report_flags.h"
 #include "cli/reports/baseline.h"
+#include "cli/reports/campaign_memory.h"
 #include "cli/reports/campaign_report.h"
 #include "cli/reports/run_report.h"
 #include "cli/verb.h"
 #include "engines/registry.h"
-#include "fmt/format.h"
-#include "fuzz/campaign/resources.h"
 #include "fuzz/campaign/supervisor.h"
 
 namespace crosscheck {
@@ -150,28 +149,6 @@ FuzzDisplay::Form FormOf(const FuzzFlags& flags) {
   return screen ? FuzzDisplay::Form::kScreen : FuzzDisplay::Form::kLines;
 }
 
-// MB per hour over the second half of a run: the first half holds what caches and pools take.
-double MemorySlope(const CampaignData& data, int64_t run) {
-  std::vector<std::pair<double, double>> points;
-  for (const SampleRow& sample : data.samples) {
-    if (sample.run != run) continue;
-    points.emplace_back(sample.elapsed / 3600, static_cast<double>(sample.rss_bytes) / 1e6);
-  }
-  points.erase(points.begin(), points.begin() + static_cast<int64_t>(points.size() / 2));
-  return Slope(points);
-}
-
-void PrintMemory(const CampaignData& data) {
-  const RunRow& run = data.runs.back();
-  constexpr double kLongEnough = 120;  // below, start-up is all that would be seen
-  if (data.samples.empty() || run.seconds < kLongEnough) return;
-  std::cout << fmt::format(
-      "memory: {:.0f} MB at the end, {:+.1f} MB per hour over the second half of this run of "
-      "{:.0f} s\n",
-      static_cast<double>(data.samples.back().rss_bytes) / 1e6, MemorySlope(data, run.id),
-      run.seconds);
-}
-
 // The tables of the whole campaign: all runs, all shards whose record lies in this state folder.
 int Summarise(const FuzzFlags& flags, const CampaignOptions& options,
               const std::set<std::string>& baseline) {
@@ -186,11 +163,9 @@ int Summarise(const FuzzFlags& flags, const CampaignOptions& options,
   if (FormOf(flags) != FuzzDisplay::Form::kNothing && !flags.json_lines) {
     std::cout << "\n";
     PrintReport(report);
-    PrintMemory(*data);
+    std::cout << MemoryLine(*data);
   }
-  nlohmann::json json = CampaignJson(*data, report);
-  json["memory_megabytes_per_hour"] = MemorySlope(*data, data->runs.back().id);
-  absl::Status written = WriteReports(report, json, flags.reports);
+  absl::Status written = WriteReports(report, CampaignJson(*data, report), flags.reports);
   if (!written.ok()) return Fail(written);
   return ExitCodeOf(report);
 }

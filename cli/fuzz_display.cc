@@ -3,11 +3,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cmath>
 #include <iostream>
-#include <vector>
 
+#include "cli/reports/campaign_screen.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 
@@ -18,26 +16,11 @@ using nlohmann::json;
 
 constexpr double kSecondsBetweenLines = 10;
 
-std::string Clock(double seconds) {
-  const auto whole = static_cast<int64_t>(seconds);
-  return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
-}
-
-std::string Left(const CampaignStatus& s) {
-  return s.seconds_left < 0 ? "until Ctrl-C" : Clock(std::max(0.0, s.seconds_left)) + " left";
-}
-
-std::string Headline(const CampaignStatus& s) {
-  return fmt::format("{}  {} cases, {:.0f} per second, {} findings, {} near ties, {}",
-                     Clock(s.run_seconds), s.cases, s.cases_per_second, s.findings, s.near_ties,
-                     Left(s));
-}
-
-std::string SearchLine(const CampaignStatus& s) {
-  std::string edges = s.edges > 0 ? fmt::format(", {} edges", s.edges) : "";
-  return fmt::format("{} features{}, {} inputs kept, {:.0f} MB, {} restarts{}", s.features, edges,
-                     s.inputs, static_cast<double>(s.rss_bytes) / 1e6, s.restarts,
-                     s.waiting > 0 ? fmt::format(", {} batches waiting", s.waiting) : "");
+// Asked before everything that is drawn, so that it may change at any time.
+winsize Terminal() {
+  winsize size = {};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return {24, 80, 0, 0};
+  return size;
 }
 
 void WriteJsonLine(const json& line) {
@@ -63,31 +46,6 @@ json FindingJson(const FindingRow& f, FindingDesk::News news) {
 }
 
 }  // namespace
-
-std::string ScreenText(const CampaignStatus& s, int columns, int rows) {
-  double busy = 0;
-  for (const BatchRow& row : s.properties) busy += row.seconds;
-  std::vector<std::string> lines = {
-      Headline(s), SearchLine(s),
-      fmt::format("{:22}{:>10}{:>10}{:>10}{:>8}{:>8}{:>7}", "property", "cases", "near ties",
-                  "findings", "known", "inputs", "time")};
-  for (const BatchRow& row : s.properties) {
-    lines.push_back(fmt::format("{:22}{:>10}{:>10}{:>10}{:>8}{:>8}{:>5.0f} %", row.property,
-                                row.cases, row.near_ties, row.findings, row.known, row.new_inputs,
-                                busy > 0 ? 100 * row.seconds / busy : 0));
-  }
-  const auto height = static_cast<size_t>(std::max(rows - 1, 2));
-  if (lines.size() > height) {
-    const size_t hidden = lines.size() - height + 1;
-    lines.resize(height - 1);
-    lines.push_back(fmt::format("… {} more lines: enlarge the terminal", hidden));
-  }
-  std::string text;
-  for (const std::string& line : lines) {
-    text += line.substr(0, static_cast<size_t>(std::max(columns - 1, 10))) + "\n";
-  }
-  return text;
-}
 
 CampaignObserver FuzzDisplay::Observer() {
   return {.finding = [this](const FindingRow& f, FindingDesk::News news) { Finding(f, news); },
@@ -140,6 +98,8 @@ void FuzzDisplay::Sample(const SampleRow& s) const {
                  {"findings", s.findings},
                  {"near_ties", s.near_ties},
                  {"rss_bytes", s.rss_bytes},
+                 {"supervisor_bytes", s.supervisor_bytes},
+                 {"worker_bytes", s.worker_bytes},
                  {"disk_bytes", s.disk_bytes}});
 }
 
@@ -160,7 +120,7 @@ void FuzzDisplay::Batch(const BatchRow& b) const {
                  {"new_inputs", b.new_inputs}});
 }
 
-void FuzzDisplay::Close() { drawn_lines_ = 0; }
+void FuzzDisplay::Close() { drawn_.clear(); }
 
 void FuzzDisplay::Print(const std::string& text) {
   if (form_ == Form::kNothing) return;
@@ -170,16 +130,16 @@ void FuzzDisplay::Print(const std::string& text) {
 }
 
 void FuzzDisplay::Erase() {
-  if (drawn_lines_ > 0) std::cout << fmt::format("\x1b[{}F\x1b[J", drawn_lines_) << std::flush;
-  drawn_lines_ = 0;
+  if (drawn_.empty()) return;
+  // Written together with what takes its place, so that nothing flickers.
+  std::cout << fmt::format("\x1b[{}F\x1b[J", RowsOf(drawn_, Terminal().ws_col));
+  drawn_.clear();
 }
 
 void FuzzDisplay::Draw() {
-  winsize size = {};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) size = {24, 80, 0, 0};
-  const std::string text = ScreenText(status_, size.ws_col, size.ws_row);
-  drawn_lines_ = static_cast<int>(std::count(text.begin(), text.end(), '\n'));
-  std::cout << text << std::flush;
+  const winsize size = Terminal();
+  drawn_ = ScreenText(status_, size.ws_col, size.ws_row);
+  std::cout << drawn_ << std::flush;
 }
 
 }  // namespace crosscheck

@@ -30,12 +30,9 @@ class FuzzDisplay {
 
   const Form form_;
   CampaignStatus status_;
-  int drawn_lines_ = 0;
+  std::string drawn_;     // what the screen shows below everything else
   double next_line_ = 0;  // kLines: seconds of the run
 };
-
-// The screen's text: at most `columns` wide and `rows` high.
-std::string ScreenText(const CampaignStatus& status, int columns, int rows);
 
 }  // namespace crosscheck
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "cli/reports/campaign_memory.h"
 #include "cli/reports/campaign_report.h"
 #include "cli/reports/svg_chart.h"
 #include "fmt/format.h"
@@ -180,7 +181,7 @@ std::vector<std::pair<std::string, std::string>> Facts(const CampaignData& data,
   int64_t features = 0;
   for (const SampleRow& sample : data.samples) features = std::max(features, sample.features);
   double slope = std::nan("");
-  for (const RunRow& run : data.runs) slope = std::fmax(slope, MemorySlope(data, run.id));
+  for (const RunRow& run : data.runs) slope = std::fmax(slope, MemoryGrowthOf(data, run.id).all);
   return {{"cases", GroupedCount(sums.cases)},
           {"cases per second", NumberText(report.cases_per_second)},
           {"findings", absl::StrCat(data.findings.size())},
@@ -193,10 +194,17 @@ std::vector<std::pair<std::string, std::string>> Facts(const CampaignData& data,
           {"memory growth", std::isfinite(slope) ? BytesText(slope) + "/h" : "–"}};
 }
 
+std::string GrowthText(const MemoryGrowth& growth) {
+  if (!std::isfinite(growth.all)) return "too few samples";
+  return absl::StrCat(BytesText(growth.all), "/h (", BytesText(growth.supervisor), ", ",
+                      BytesText(growth.workers), ", ", BytesText(growth.engines), ")");
+}
+
 Markup RunsTable(const CampaignData& data) {
   HtmlTable table{.caption =
                       "Runs, one for each start of the supervisor. Memory growth: least "
-                      "squares over the second half of the samples.",
+                      "squares over the second half of the samples; in brackets that of "
+                      "supervisor, workers and engines.",
                   .columns = {{"run"},
                               {"shard"},
                               {"started"},
@@ -211,13 +219,13 @@ Markup RunsTable(const CampaignData& data) {
                               {"memory growth", true}},
                   .rows = {}};
   for (const RunRow& run : data.runs) {
-    const double slope = MemorySlope(data, run.id);
+    const MemoryGrowth growth = MemoryGrowthOf(data, run.id);
     table.rows.push_back({absl::StrCat(run.id), absl::StrCat(run.shard, "/", run.shards),
                           run.started, DurationText(run.seconds),
                           run.ended.empty() ? "killed, or still running" : run.ended, run.engines,
                           run.engine_versions, run.build, absl::StrCat(run.seed), run.strategy,
                           absl::StrCat(run.jobs),
-                          std::isfinite(slope) ? BytesText(slope) + "/h" : "too few samples"});
+                          GrowthText(growth)});
   }
   Markup body = table.Render();
   for (const RunRow& run : data.runs) {

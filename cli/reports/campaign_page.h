@@ -20,10 +20,6 @@ Markup CampaignOverTime(const CampaignData& data);
 Markup CampaignMargins(const CampaignData& data);
 Markup CampaignGenerator(const CampaignData& data);
 
-// Bytes per hour over the second half of a run's samples (the first half is warming up), by least
-// squares; NaN with fewer than four samples in it.
-double MemorySlope(const CampaignData& data, int64_t run);
-
 }  // namespace crosscheck
 
 #endif  // CROSSCHECK_CLI_REPORTS_CAMPAIGN_PAGE_H_

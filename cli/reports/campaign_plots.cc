@@ -1,6 +1,5 @@
 // The plots of campaign_page.h.
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <set>
 
@@ -151,27 +150,6 @@ HeatMap LabelMap(const std::string& subject, Labels labels) {
 std::string RatioText(double ratio) { return ratio == 0 ? "0" : "≤ " + NumberText(ratio); }
 
 }  // namespace
-
-double MemorySlope(const CampaignData& data, int64_t run) {
-  std::vector<const SampleRow*> samples;
-  for (const SampleRow& sample : data.samples) {
-    if (sample.run == run && sample.rss_bytes > 0) samples.push_back(&sample);
-  }
-  samples.erase(samples.begin(), samples.begin() + static_cast<ptrdiff_t>(samples.size() / 2));
-  if (samples.size() < 4) return std::nan("");
-  double time = 0, bytes = 0;
-  for (const SampleRow* sample : samples) {
-    time += sample->elapsed / static_cast<double>(samples.size());
-    bytes += static_cast<double>(sample->rss_bytes) / static_cast<double>(samples.size());
-  }
-  double product = 0, square = 0;
-  for (const SampleRow* sample : samples) {
-    const double t = sample->elapsed - time;
-    product += t * (static_cast<double>(sample->rss_bytes) - bytes);
-    square += t * t;
-  }
-  return square > 0 ? 3600 * product / square : std::nan("");
-}
 
 Markup CampaignOverTime(const CampaignData& data) {
   if (data.samples.empty()) return Paragraph("No sample was recorded.");

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "cli/reports/campaign_memory.h"
 #include "cli/reports/run_report.h"
 #include "fuzz/campaign/ledger.h"
 #include "properties/property.h"
@@ -263,8 +264,11 @@ json CampaignJson(const CampaignData& data, const SmokeReport& summary) {
                                             {"findings", s.findings},
                                             {"near_ties", s.near_ties},
                                             {"rss_bytes", s.rss_bytes},
+                                            {"supervisor_bytes", s.supervisor_bytes},
+                                            {"worker_bytes", s.worker_bytes},
                                             {"disk_bytes", s.disk_bytes}});
   }
+  report["memory_megabytes_per_hour"] = MemoryJson(data);
   for (const RestartRow& r : data.restarts) {
     report["restarts"].push_back(
         {{"run", r.run}, {"seconds", r.elapsed}, {"what", r.what}, {"reason", r.reason}});

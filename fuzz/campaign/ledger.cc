@@ -136,7 +136,7 @@ void Ledger::Notice(const std::string& text) const {
 }
 
 absl::Status Ledger::Sample(int64_t findings) {
-  if (!ended_) rss_bytes_ = ResidentBytes(getpid());
+  if (!ended_) memory_ = MemoryOfCampaign(getpid());
   const SampleRow sample{.run = run_,
                          .elapsed = Elapsed(),
                          .cases = cases_,
@@ -145,8 +145,10 @@ absl::Status Ledger::Sample(int64_t findings) {
                          .inputs = inputs_,
                          .findings = findings,
                          .near_ties = near_ties_,
-                         .rss_bytes = rss_bytes_,
-                         .disk_bytes = FolderBytes(options_->workdir)};
+                         .rss_bytes = memory_.Sum(),
+                         .disk_bytes = FolderBytes(options_->workdir),
+                         .supervisor_bytes = memory_.supervisor,
+                         .worker_bytes = memory_.workers};
   if (!disk_full_ && sample.disk_bytes > options_->max_disk_bytes) {
     disk_full_ = true;
     absl::Status told = Restarted(
@@ -215,7 +217,7 @@ absl::Status Ledger::ShowStatus(int64_t findings, int64_t waiting) {
                         .near_ties = near_ties_,
                         .findings = findings,
                         .waiting = waiting,
-                        .rss_bytes = rss_bytes_,
+                        .rss_bytes = memory_.Sum(),
                         .restarts = restarts_};
   for (const auto& [name, row] : sums_) status.properties.push_back(row);
   observer_->status(status);

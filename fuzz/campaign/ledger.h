@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "fuzz/campaign/corpus_file.h"
+#include "fuzz/campaign/resources.h"
 #include "fuzz/campaign/store.h"
 #include "fuzz/campaign/supervisor.h"
 #include "fuzz/campaign/worker_message.h"
@@ -80,7 +81,8 @@ class Ledger {
   std::map<std::string, BatchRow> sums_;  // by property or target
   std::map<std::string, int64_t> edges_;  // by target
   std::deque<std::pair<double, int64_t>> history_;
-  int64_t cases_ = 0, near_ties_ = 0, inputs_ = 0, rss_bytes_ = 0, restarts_ = 0;
+  MemoryUse memory_;
+  int64_t cases_ = 0, near_ties_ = 0, inputs_ = 0, restarts_ = 0;
   bool new_build_ = false, disk_full_ = false, ended_ = false;
 };
 

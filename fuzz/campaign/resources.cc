@@ -12,13 +12,36 @@ namespace crosscheck {
 
 namespace fs = std::filesystem;
 
+namespace {
+
 int64_t ResidentBytes(pid_t pid) {
-  int64_t total = 0, pages = 0, resident = 0;
+  int64_t pages = 0, resident = 0;
   std::ifstream statm(absl::StrCat("/proc/", pid, "/statm"));
-  if (statm >> pages >> resident) total = resident * sysconf(_SC_PAGESIZE);
-  std::ifstream children(absl::StrCat("/proc/", pid, "/task/", pid, "/children"));
-  for (pid_t child = 0; children >> child;) total += ResidentBytes(child);
+  return statm >> pages >> resident ? resident * sysconf(_SC_PAGESIZE) : 0;
+}
+
+std::vector<pid_t> ChildrenOf(pid_t pid) {
+  std::vector<pid_t> children;
+  std::ifstream file(absl::StrCat("/proc/", pid, "/task/", pid, "/children"));
+  for (pid_t child = 0; file >> child;) children.push_back(child);
+  return children;
+}
+
+int64_t ResidentBytesBelow(pid_t pid) {
+  int64_t total = 0;
+  for (const pid_t child : ChildrenOf(pid)) total += ResidentBytes(child) + ResidentBytesBelow(child);
   return total;
+}
+
+}  // namespace
+
+MemoryUse MemoryOfCampaign(pid_t supervisor) {
+  MemoryUse use{.supervisor = ResidentBytes(supervisor)};
+  for (const pid_t worker : ChildrenOf(supervisor)) {
+    use.workers += ResidentBytes(worker);
+    use.engines += ResidentBytesBelow(worker);
+  }
+  return use;
 }
 
 int64_t FolderBytes(const std::string& folder) {

@@ -11,8 +11,16 @@
 
 namespace crosscheck {
 
-// Resident bytes of a process and of all that it started; 0 when it is gone.
-int64_t ResidentBytes(pid_t pid);
+// Resident bytes of a campaign's processes, by what they do.
+struct MemoryUse {
+  int64_t supervisor = 0;
+  int64_t workers = 0;  // what the supervisor started: workers, reductions, fuzz targets
+  int64_t engines = 0;  // what those started
+  int64_t Sum() const { return supervisor + workers + engines; }
+};
+
+// Of the supervisor with this process id and of all below it; nothing when it is gone.
+MemoryUse MemoryOfCampaign(pid_t supervisor);
 
 // Bytes of the files below a folder; what vanishes meanwhile counts nothing.
 int64_t FolderBytes(const std::string& folder);

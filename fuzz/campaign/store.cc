@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS batches (id INTEGER PRIMARY KEY, run INTEGER, elapsed
   new_features INTEGER, new_inputs INTEGER);
 CREATE TABLE IF NOT EXISTS samples (run INTEGER, elapsed REAL, cases INTEGER, features INTEGER,
   edges INTEGER, inputs INTEGER, findings INTEGER, near_ties INTEGER, rss_bytes INTEGER,
-  disk_bytes INTEGER);
+  disk_bytes INTEGER, supervisor_bytes INTEGER, worker_bytes INTEGER);
 CREATE TABLE IF NOT EXISTS margins (run INTEGER, engine TEXT, property TEXT, path TEXT, metric TEXT,
   bucket INTEGER, count INTEGER, PRIMARY KEY (run, engine, property, path, metric, bucket))
   WITHOUT ROWID;
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS findings (signature TEXT PRIMARY KEY, property TEXT, 
   attempts INTEGER, localised TEXT, first_bad TEXT);
 CREATE TABLE IF NOT EXISTS restarts (run INTEGER, elapsed REAL, what TEXT, reason TEXT);
 CREATE TABLE IF NOT EXISTS readers (shard INTEGER PRIMARY KEY, position INTEGER);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 )sql";
 
 constexpr std::string_view kSumOfBatches =
@@ -144,10 +144,25 @@ absl::Status ReadRuns(Database& database, int64_t base, CampaignData& data) {
   return row.status();
 }
 
+// A record of version 1 has the memory of all processes together only.
+bool HasMemoryByRole(Database& database) {
+  return database.Prepare("SELECT 1 FROM pragma_table_info('samples') WHERE name = 'worker_bytes'")
+      .Step();
+}
+
+absl::Status AddMemoryByRole(Database& database) {
+  if (HasMemoryByRole(database)) return absl::OkStatus();
+  return database.RunScript(
+      "ALTER TABLE samples ADD COLUMN supervisor_bytes INTEGER;"
+      "ALTER TABLE samples ADD COLUMN worker_bytes INTEGER;");
+}
+
 absl::Status ReadSeries(Database& database, int64_t base, CampaignData& data) {
   Statement sample = database.Prepare(
-      "SELECT run, elapsed, cases, features, edges, inputs, findings, near_ties, rss_bytes, "
-      "disk_bytes FROM samples ORDER BY elapsed");
+      absl::StrCat("SELECT run, elapsed, cases, features, edges, inputs, findings, near_ties, "
+                   "rss_bytes, disk_bytes, ",
+                   HasMemoryByRole(database) ? "supervisor_bytes, worker_bytes" : "0, 0",
+                   " FROM samples ORDER BY elapsed"));
   while (sample.Step()) {
     data.samples.push_back({.run = sample.Int(0) + base,
                             .elapsed = sample.Real(1),
@@ -158,7 +173,9 @@ absl::Status ReadSeries(Database& database, int64_t base, CampaignData& data) {
                             .findings = sample.Int(6),
                             .near_ties = sample.Int(7),
                             .rss_bytes = sample.Int(8),
-                            .disk_bytes = sample.Int(9)});
+                            .disk_bytes = sample.Int(9),
+                            .supervisor_bytes = sample.Int(10),
+                            .worker_bytes = sample.Int(11)});
   }
   Statement restart =
       database.Prepare("SELECT run, elapsed, what, reason FROM restarts ORDER BY elapsed");
@@ -255,7 +272,9 @@ absl::StatusOr<Store> Store::Open(const std::string& path) {
   auto database = Database::Open(path, Database::Mode::kCreate);
   if (!database.ok()) return database.status();
   Store store(*std::move(database));
-  if (absl::Status status = store.database_.RunScript(kSchema); !status.ok()) return status;
+  absl::Status status = store.database_.RunScript(kSchema);
+  if (status.ok()) status = AddMemoryByRole(store.database_);
+  if (!status.ok()) return status;
   Statement last = store.database_.Prepare(
       "SELECT MAX(COALESCE((SELECT MAX(start_elapsed + seconds) FROM runs), 0), "
       "COALESCE((SELECT MAX(elapsed) FROM batches), 0), "
@@ -288,9 +307,11 @@ absl::Status Store::EndRun(int64_t run, double seconds, std::string_view ended) 
 
 absl::Status Store::AddSample(const SampleRow& s) {
   elapsed_ = std::max(elapsed_, s.elapsed);
-  absl::Status status = database_.Run("INSERT INTO samples VALUES (?,?,?,?,?,?,?,?,?,?)", s.run,
-                                      s.elapsed, s.cases, s.features, s.edges, s.inputs, s.findings,
-                                      s.near_ties, s.rss_bytes, s.disk_bytes);
+  absl::Status status = database_.Run(
+      "INSERT INTO samples (run, elapsed, cases, features, edges, inputs, findings, near_ties, "
+      "rss_bytes, disk_bytes, supervisor_bytes, worker_bytes) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+      s.run, s.elapsed, s.cases, s.features, s.edges, s.inputs, s.findings, s.near_ties,
+      s.rss_bytes, s.disk_bytes, s.supervisor_bytes, s.worker_bytes);
   status.Update(
       database_.Run("UPDATE runs SET seconds = ? - start_elapsed WHERE id = ?", s.elapsed, s.run));
   return status;

@@ -66,6 +66,8 @@ struct SampleRow {  // every few seconds
   int64_t near_ties = 0;   // cases
   int64_t rss_bytes = 0;   // supervisor, workers and engines together
   int64_t disk_bytes = 0;  // of the work directory
+  int64_t supervisor_bytes = 0, worker_bytes = 0;  // parts of rss_bytes; 0 in a record of before
+  int64_t engine_bytes() const { return rss_bytes - supervisor_bytes - worker_bytes; }
 };
 
 // Error divided by its bound, as a histogram with half-octave buckets: a ratio r is in bucket

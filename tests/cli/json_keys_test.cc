@@ -192,7 +192,10 @@ TEST_F(JsonKeysTest, Fuzz) {
                       {"/coverage_over_time/*/seconds", kNumber},
                       {"/coverage_over_time/*/features", kCount},
                       {"/runs/*/strategy", kText},
-                      {"/memory_megabytes_per_hour", kNumber}});
+                      {"/memory_megabytes_per_hour/all", kNumber},
+                      {"/memory_megabytes_per_hour/supervisor", kNumber},
+                      {"/memory_megabytes_per_hour/workers", kNumber},
+                      {"/memory_megabytes_per_hour/engines", kNumber}});
 }
 
 TEST_F(JsonKeysTest, FuzzJsonLines) {

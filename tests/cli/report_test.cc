@@ -95,7 +95,9 @@ class ReportTest : public testing::Test {
                                    .elapsed = 10.0 * (i + 1),
                                    .cases = 1500 * (i + 1),
                                    .features = 100 + 7 * i,
-                                   .rss_bytes = int64_t{10 * (i + 1)} << 20})
+                                   .rss_bytes = int64_t{10 * (i + 1)} << 20,
+                                   .supervisor_bytes = 1 << 20,
+                                   .worker_bytes = int64_t{2 * (i + 1)} << 20})
                       .ok());
     }
     EXPECT_TRUE(store_->AddRestart({run, 33, "worker", text}).ok());
@@ -239,6 +241,8 @@ TEST_F(ReportTest, JsonHasTheKeysOfSmokeAndTheCourseOfTheCampaign) {
                                                    {"findings", 0},
                                                    {"near_ties", 0},
                                                    {"rss_bytes", 80 << 20},
+                                                   {"supervisor_bytes", 1 << 20},
+                                                   {"worker_bytes", 16 << 20},
                                                    {"disk_bytes", 0}}));
   EXPECT_EQ(report["restarts"][0],
             json({{"run", run}, {"seconds", 33.0}, {"what", "worker"}, {"reason", "m"}}));

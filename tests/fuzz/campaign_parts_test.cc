@@ -1,7 +1,11 @@
 // The parts of a campaign that need no process.
+#include <unistd.h>
+
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 
+#include "engines/child_process.h"
 #include "fuzz/campaign/batch_runner.h"
 #include "fuzz/campaign/budget.h"
 #include "fuzz/campaign/case_sequence.h"
@@ -174,9 +178,26 @@ TEST(ResourcesTest, SlopeIsThatOfALine) {
   EXPECT_EQ(Slope({{1, 1}, {1, 2}}), 0);
 }
 
+// A child of this process, here `sh`, is a worker; what it starts is an engine.
+TEST(ResourcesTest, MemoryIsTakenApartByWhatProcessesDo) {
+  auto child = ChildProcess::Start({"/bin/sh", "-c", "exec 3<&0; cat <&3 & echo ready; wait"}, {});
+  ASSERT_TRUE(child.ok()) << child.status();
+  InputBuffer output;
+  std::string_view nothing;
+  ASSERT_EQ((*child)->Exchange(&nothing, &output, 0,
+                               ChildProcess::Clock::now() + std::chrono::seconds(60)),
+            ChildProcess::Event::kInput);
+  const MemoryUse use = MemoryOfCampaign(getpid());
+  EXPECT_GT(use.supervisor, use.workers);
+  EXPECT_GT(use.workers, 0);
+  EXPECT_GT(use.engines, 0);
+  EXPECT_EQ(use.Sum(), use.supervisor + use.workers + use.engines);
+  EXPECT_EQ(MemoryOfCampaign((*child)->pid()).workers, use.engines);
+}
+
 TEST(ResourcesTest, CountsThisProcessAndTheFilesOfAFolder) {
-  EXPECT_GT(ResidentBytes(getpid()), 1 << 20);
-  EXPECT_EQ(ResidentBytes(-1), 0);
+  EXPECT_GT(MemoryOfCampaign(getpid()).supervisor, 1 << 20);
+  EXPECT_EQ(MemoryOfCampaign(-1).Sum(), 0);
   const OwnFolder own;
   std::filesystem::create_directories(own.path() + "/a/b");
   std::ofstream(own.path() + "/a/b/c") << "12345";
