@@ -224,8 +224,7 @@ Markup RunsTable(const CampaignData& data) {
                           run.started, DurationText(run.seconds),
                           run.ended.empty() ? "killed, or still running" : run.ended, run.engines,
                           run.engine_versions, run.build, absl::StrCat(run.seed), run.strategy,
-                          absl::StrCat(run.jobs),
-                          GrowthText(growth)});
+                          absl::StrCat(run.jobs), GrowthText(growth)});
   }
   Markup body = table.Render();
   for (const RunRow& run : data.runs) {

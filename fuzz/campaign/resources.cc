@@ -29,7 +29,8 @@ std::vector<pid_t> ChildrenOf(pid_t pid) {
 
 int64_t ResidentBytesBelow(pid_t pid) {
   int64_t total = 0;
-  for (const pid_t child : ChildrenOf(pid)) total += ResidentBytes(child) + ResidentBytesBelow(child);
+  for (const pid_t child : ChildrenOf(pid))
+    total += ResidentBytes(child) + ResidentBytesBelow(child);
   return total;
 }
 

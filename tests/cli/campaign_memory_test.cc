@@ -19,8 +19,8 @@ CampaignData Campaign(double seconds_apart) {
     const double elapsed = i * seconds_apart;
     SampleRow sample{.run = 7, .elapsed = elapsed, .supervisor_bytes = 20'000'000};
     sample.worker_bytes = 300'000'000 + static_cast<int64_t>(100 * elapsed);
-    sample.rss_bytes = sample.supervisor_bytes + sample.worker_bytes +
-                       int64_t{1'000'000} * std::min(i, 40);
+    sample.rss_bytes =
+        sample.supervisor_bytes + sample.worker_bytes + int64_t{1'000'000} * std::min(i, 40);
     data.samples.push_back(sample);
   }
   return data;

@@ -113,7 +113,7 @@ class Terminal {
 // looks after a whole one.
 void ExpectOneScreen(const Terminal& terminal, size_t columns) {
   EXPECT_EQ(terminal.screen().unknown(), 0);
-  EXPECT_EQ(terminal.RowsWith("near ties, "), 1) << terminal.Text();
+  EXPECT_EQ(terminal.RowsWith(" per second, "), 1) << terminal.Text();
   EXPECT_LE(terminal.RowsWith("features"), 1) << terminal.Text();
   EXPECT_THAT(terminal.screen().Rows(), Each(SizeIs(testing::Le(columns)))) << terminal.Text();
 }

@@ -1,5 +1,5 @@
-// What a terminal shows of the bytes that were written to it, as far as `crosscheck` uses one: text,
-// new lines, "up n lines" and "erase below". A narrower window breaks lines that were written
+// What a terminal shows of the bytes that were written to it, as far as `crosscheck` uses one:
+// text, new lines, "up n lines" and "erase below". A narrower window breaks lines that were written
 // before, as those of GNOME and KDE do.
 #ifndef CROSSCHECK_TESTS_CLI_TERMINAL_SCREEN_H_
 #define CROSSCHECK_TESTS_CLI_TERMINAL_SCREEN_H_

@@ -46,8 +46,8 @@ class CampaignSystemTest : public testing::Test {
     for (std::string line; std::getline(lines, line);) {
       const json event = json::parse(line, nullptr, false);
       if (!event.is_object() || event.at("event") != "batch") continue;
-      EXPECT_THAT(ranges, Contains(std::pair<int64_t, int64_t>(event.at("first"),
-                                                               event.at("cases"))));
+      EXPECT_THAT(ranges,
+                  Contains(std::pair<int64_t, int64_t>(event.at("first"), event.at("cases"))));
     }
   }
   static bool HasFiveBatches(const std::string& events) {
@@ -120,9 +120,8 @@ TEST_F(CampaignSystemTest, ADeletedWorkFolderIsSaid) {
 // Every reading of the wall clock is a day away from the one before, forwards and backwards.
 TEST_F(CampaignSystemTest, AJumpingClockChangesNothing) {
   const auto start = std::chrono::steady_clock::now();
-  CampaignProcess campaign(
-      Command("exact", {"--for", "3s", "--json-lines"}),
-      {"LD_PRELOAD=" + (BuildFolder() / "lib/libjumping_clock.so").string()});
+  CampaignProcess campaign(Command("exact", {"--for", "3s", "--json-lines"}),
+                           {"LD_PRELOAD=" + (BuildFolder() / "lib/libjumping_clock.so").string()});
   EXPECT_EQ(campaign.End(), "exit 0") << campaign.errors();
   EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::seconds(3));
   const CampaignData data = Data();
@@ -141,8 +140,8 @@ TEST_F(CampaignSystemTest, AJumpingClockChangesNothing) {
 class SmallDiskTest : public CampaignSystemTest {
  protected:
   static void SetUpTestSuite() {
-    private_ = unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE,
-                                                  nullptr) == 0;
+    private_ =
+        unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
   }
   void SetUp() override {
     if (!private_ || mount("none", workdir_.c_str(), "tmpfs", 0, "size=300k") != 0) {

@@ -1,5 +1,5 @@
-// Preloaded into a process: its wall clock jumps between 1970 and a day later with every reading. The
-// monotonic clocks go on as they are.
+// Preloaded into a process: its wall clock jumps between 1970 and a day later with every reading.
+// The monotonic clocks go on as they are.
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
