@@ -188,11 +188,11 @@ ChildProcess::Event ChildProcess::Exchange(std::string_view* output, InputBuffer
   }
 }
 
-ChildProcess::Activity ChildProcess::ActivityNow() const {
+ChildProcess::Activity ChildProcess::ActivityOf(pid_t pid) {
   Activity activity;
   const auto ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
   std::error_code error;
-  const std::filesystem::path tasks = absl::StrCat("/proc/", pid_, "/task");
+  const std::filesystem::path tasks = absl::StrCat("/proc/", pid, "/task");
   for (const auto& task : std::filesystem::directory_iterator(tasks, error)) {
     std::ifstream file(task.path() / "stat");
     std::string stat;

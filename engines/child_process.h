@@ -64,7 +64,8 @@ class ChildProcess {
     bool runnable = false;
     double cpu_seconds = 0;
   };
-  Activity ActivityNow() const;
+  Activity ActivityNow() const { return ActivityOf(pid_); }
+  static Activity ActivityOf(pid_t pid);
 
   pid_t pid() const { return pid_; }
   int output() const { return from_child_; }  // its stdout, for a poll over several children

@@ -210,21 +210,21 @@ Markup RunsTable(const CampaignData& data) {
                               {"started"},
                               {"time", true},
                               {"ended"},
+                              {"memory growth"},
                               {"engines"},
                               {"versions"},
                               {"build"},
                               {"seed"},
                               {"strategy"},
-                              {"jobs", true},
-                              {"memory growth", true}},
+                              {"jobs", true}},
                   .rows = {}};
   for (const RunRow& run : data.runs) {
     const MemoryGrowth growth = MemoryGrowthOf(data, run.id);
     table.rows.push_back({absl::StrCat(run.id), absl::StrCat(run.shard, "/", run.shards),
                           run.started, DurationText(run.seconds),
-                          run.ended.empty() ? "killed, or still running" : run.ended, run.engines,
-                          run.engine_versions, run.build, absl::StrCat(run.seed), run.strategy,
-                          absl::StrCat(run.jobs), GrowthText(growth)});
+                          run.ended.empty() ? "killed, or still running" : run.ended,
+                          GrowthText(growth), run.engines, run.engine_versions, run.build,
+                          absl::StrCat(run.seed), run.strategy, absl::StrCat(run.jobs)});
   }
   Markup body = table.Render();
   for (const RunRow& run : data.runs) {

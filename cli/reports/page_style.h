@@ -43,7 +43,7 @@ table { border-collapse: collapse; min-width: min(100%, 26rem); font-size: .85re
 caption { text-align: left; color: var(--faint); padding: 0 0 .35rem; }
 th, td { text-align: left; font-weight: normal; padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--grid); vertical-align: top; }
 thead th { color: var(--faint); border-bottom: 1px solid var(--line); vertical-align: bottom; }
-tbody th { overflow-wrap: anywhere; min-width: 8rem; }
+tbody th { overflow-wrap: break-word; min-width: 8rem; }
 tbody td:not(.n) { min-width: 6.5rem; } td code { display: inline-block; min-width: 11rem; }
 .n { text-align: right; white-space: nowrap; }
 table.heat tbody td, table.heat thead th { min-width: 0; text-align: center; padding: .15rem .35rem; border: 1px solid var(--paper); }

@@ -12,19 +12,19 @@ namespace crosscheck {
 
 namespace fs = std::filesystem;
 
+std::vector<pid_t> ChildrenOf(pid_t pid) {
+  std::vector<pid_t> children;
+  std::ifstream file(absl::StrCat("/proc/", pid, "/task/", pid, "/children"));
+  for (pid_t child = 0; file >> child;) children.push_back(child);
+  return children;
+}
+
 namespace {
 
 int64_t ResidentBytes(pid_t pid) {
   int64_t pages = 0, resident = 0;
   std::ifstream statm(absl::StrCat("/proc/", pid, "/statm"));
   return statm >> pages >> resident ? resident * sysconf(_SC_PAGESIZE) : 0;
-}
-
-std::vector<pid_t> ChildrenOf(pid_t pid) {
-  std::vector<pid_t> children;
-  std::ifstream file(absl::StrCat("/proc/", pid, "/task/", pid, "/children"));
-  for (pid_t child = 0; file >> child;) children.push_back(child);
-  return children;
 }
 
 int64_t ResidentBytesBelow(pid_t pid) {

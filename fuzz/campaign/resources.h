@@ -22,6 +22,8 @@ struct MemoryUse {
 // Of the supervisor with this process id and of all below it; nothing when it is gone.
 MemoryUse MemoryOfCampaign(pid_t supervisor);
 
+std::vector<pid_t> ChildrenOf(pid_t pid);
+
 // Bytes of the files below a folder; what vanishes meanwhile counts nothing.
 int64_t FolderBytes(const std::string& folder);
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "fuzz/campaign/resources.h"
 
 namespace crosscheck {
 namespace {
@@ -10,13 +11,47 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
-// Engines have a deadline per message; this one is for our own code.
-constexpr std::chrono::minutes kBatchDeadline(5);
+Clock::duration Seconds(double seconds) {
+  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+// Of a worker and its engines together: it waits while they work.
+ChildProcess::Activity ActivityOfAll(pid_t worker) {
+  ChildProcess::Activity all = ChildProcess::ActivityOf(worker);
+  for (const pid_t engine : ChildrenOf(worker)) {
+    const ChildProcess::Activity one = ChildProcess::ActivityOf(engine);
+    all.runnable |= one.runnable;
+    all.cpu_seconds += one.cpu_seconds;
+  }
+  return all;
+}
 
 }  // namespace
 
-WorkerPool::WorkerPool(std::vector<std::string> command, int workers, FuzzTargets& targets)
-    : command_(std::move(command)), targets_(targets), slots_(static_cast<size_t>(workers)) {}
+bool IsStarved(const ChildProcess::Activity& now, double cpu_seconds_at_start, double limit) {
+  return now.runnable && now.cpu_seconds - cpu_seconds_at_start < limit / 2;
+}
+
+WorkerPool::WorkerPool(std::vector<std::string> command, int workers, FuzzTargets& targets,
+                       double task_seconds)
+    : command_(std::move(command)),
+      targets_(targets),
+      task_seconds_(task_seconds),
+      slots_(static_cast<size_t>(workers)) {}
+
+void WorkerPool::SetDeadline(Slot& slot) const {
+  const pid_t pid = (slot.slice != nullptr ? slot.slice : slot.worker)->pid();
+  slot.deadline = Clock::now() + Seconds(task_seconds_);
+  slot.cpu_seconds_at_start = ActivityOfAll(pid).cpu_seconds;
+}
+
+bool WorkerPool::IsLate(Slot& slot) const {
+  if (Clock::now() <= slot.deadline) return false;
+  const pid_t pid = (slot.slice != nullptr ? slot.slice : slot.worker)->pid();
+  if (!IsStarved(ActivityOfAll(pid), slot.cpu_seconds_at_start, task_seconds_)) return true;
+  slot.deadline = Clock::now() + Seconds(task_seconds_);
+  return false;
+}
 
 absl::Status WorkerPool::StartWorker(size_t slot) {
   std::vector<std::string> command = command_;
@@ -35,7 +70,7 @@ absl::StatusOr<std::vector<json>> WorkerPool::Hello(const std::vector<std::strin
   for (const std::string& engine : engines) {
     worker.Send({{"op", "hello"}, {"engine", engine}});
     std::vector<std::string> lines;
-    const auto deadline = Clock::now() + kBatchDeadline;
+    const auto deadline = Clock::now() + Seconds(task_seconds_);
     while ((lines = worker.Receive()).empty()) {
       if (worker.ended() || Clock::now() > deadline) {
         return absl::UnavailableError(absl::StrCat("a worker does not start: ", worker.WhyEnded()));
@@ -63,7 +98,6 @@ absl::Status WorkerPool::Run(int index, Task task, double slice_seconds,
                              const std::vector<std::string>& known_signatures) {
   Slot& slot = slots_[static_cast<size_t>(index)];
   slot.start = Clock::now();
-  slot.deadline = slot.start + kBatchDeadline;
   if (task.target >= 0) {
     auto command = targets_.Prepare(task.target, slice_seconds, known_signatures);
     if (!command.ok()) return command.status();
@@ -78,6 +112,7 @@ absl::Status WorkerPool::Run(int index, Task task, double slice_seconds,
     slot.worker->Send(ToJson(task.batch));
     slot.worker->Receive();  // writes it; an answer cannot be there yet
   }
+  SetDeadline(slot);
   slot.task = std::move(task);
   return absl::OkStatus();
 }
@@ -90,7 +125,7 @@ TaskEnd WorkerPool::End(Slot& slot, TaskEnd::Kind kind) const {
 }
 
 std::optional<TaskEnd> WorkerPool::Look(Slot& slot) {
-  const bool late = Clock::now() > slot.deadline;
+  const bool late = IsLate(slot);
   if (slot.slice != nullptr) {
     slot.slice->Receive();
     if (!slot.slice->ended() && !late) return std::nullopt;
@@ -105,7 +140,7 @@ std::optional<TaskEnd> WorkerPool::Look(Slot& slot) {
     const std::string op = message.value("op", "");
     if (op == "at") {
       slot.task->last_case = message.value("index", int64_t{-1});
-      slot.deadline = Clock::now() + kBatchDeadline;
+      SetDeadline(slot);
       continue;
     }
     TaskEnd end = End(slot, op == "batch" ? TaskEnd::Kind::kAnswered : TaskEnd::Kind::kRefused);
@@ -115,7 +150,8 @@ std::optional<TaskEnd> WorkerPool::Look(Slot& slot) {
   }
   if (!slot.worker->ended() && !late) return std::nullopt;
   TaskEnd end = End(slot, TaskEnd::Kind::kDied);
-  end.reason = late ? "no answer within five minutes" : slot.worker->WhyEnded();
+  end.reason =
+      late ? absl::StrCat("no answer within ", task_seconds_, " s") : slot.worker->WhyEnded();
   slot.worker.reset();
   return end;
 }

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engines/child_process.h"
 #include "fuzz/campaign/fuzz_targets.h"
 #include "fuzz/campaign/task_source.h"
 #include "fuzz/campaign/worker_process.h"
@@ -29,7 +30,11 @@ struct TaskEnd {
 
 class WorkerPool {
  public:
-  WorkerPool(std::vector<std::string> command, int workers, FuzzTargets& targets);
+  // Engines have a deadline per message; this one, for a whole task, is for our own code.
+  static constexpr double kTaskSeconds = 300;
+
+  WorkerPool(std::vector<std::string> command, int workers, FuzzTargets& targets,
+             double task_seconds = kTaskSeconds);
 
   // hello of each engine. An error: it cannot be started.
   absl::StatusOr<std::vector<nlohmann::json>> Hello(const std::vector<std::string>& engines);
@@ -49,15 +54,23 @@ class WorkerPool {
     std::unique_ptr<WorkerProcess> slice = nullptr;
     std::optional<Task> task = std::nullopt;
     std::chrono::steady_clock::time_point start = {}, deadline = {};
+    double cpu_seconds_at_start = 0;  // of the worker and its engines
   };
+  void SetDeadline(Slot& slot) const;
+  bool IsLate(Slot& slot) const;
   absl::Status StartWorker(size_t slot);
   std::optional<TaskEnd> Look(Slot& slot);
   TaskEnd End(Slot& slot, TaskEnd::Kind kind) const;
 
   const std::vector<std::string> command_;
   FuzzTargets& targets_;
+  const double task_seconds_;
   std::vector<Slot> slots_;
 };
+
+// On an overloaded machine a process that waits for a core has not been given its time yet: it is
+// not late until it used half of it up. One that spins does so; one that sleeps is not runnable.
+bool IsStarved(const ChildProcess::Activity& now, double cpu_seconds_at_start, double limit);
 
 }  // namespace crosscheck
 

@@ -137,6 +137,7 @@ TEST_F(ReportTest, TheNumbersOfThePageAreThoseOfTheStore) {
   EXPECT_THAT(page, HasSubstr("<td class=\"n\">≤ 0.125</td><td class=\"n\">≤ 0.125</td><td "
                               "class=\"n\">≤ 0.5</td>"));
   EXPECT_THAT(page, HasSubstr("<dt>memory growth</dt><dd>3.516 GiB/h</dd>"));  // 1 MiB/s
+  EXPECT_THAT(page, HasSubstr("3.516 GiB/h (0 B, 720 MiB, 2.812 GiB)"));       // workers 0.2 MiB/s
 }
 
 TEST_F(ReportTest, ThePageIsWellFormedAndHostileTextStaysText) {
