@@ -30,7 +30,7 @@ namespace fs = std::filesystem;
 
 struct FuzzFlags {
   std::string engines = "lattice", properties, limit, workdir = "campaign", state, shard = "0/1";
-  std::string strategy = "random", targets, disk = "2G", batch = "1s", slice = "30s",
+  std::string strategy = "random", targets, disk = "2G", memory = "2G", batch = "1s", slice = "30s",
               reduce = "60s";
   std::string corpus = DefaultCorpusFolder();
   ReportFlags reports;
@@ -131,8 +131,11 @@ absl::StatusOr<CampaignOptions> MakeOptions(const FuzzFlags& flags) {
   status.Update(ParseShard(flags.shard, options));
   auto disk = ParseSize(flags.disk);
   status.Update(disk.status());
+  auto memory = ParseSize(flags.memory);
+  status.Update(memory.status());
   if (!status.ok()) return status;
   options.max_disk_bytes = *disk;
+  options.max_process_bytes = *memory;
   std::error_code error;
   options.worker_command = {fs::read_symlink("/proc/self/exe", error).string(), "fuzz-worker",
                             "--deadline", absl::StrCat(flags.deadline)};
@@ -215,6 +218,9 @@ void AddFlags(CLI::App& verb, FuzzFlags& flags) {
                   "fuzz preset, for lattice)");
   verb.add_option("--seed", flags.seed, "Seed of the random cases (default 1)");
   verb.add_option("--max-disk", flags.disk, "Stop adding inputs beyond this size (default 2G)");
+  verb.add_option("--max-memory", flags.memory,
+                  "Start a worker again after a batch in which it or its engine grew beyond this "
+                  "size (default 2G)");
   verb.add_option("--batch", flags.batch, "Work that a kill may lose, per worker (default 1s)");
   verb.add_option("--slice", flags.slice, "Time of a fuzz target in one turn (default 30s)");
   verb.add_option("--reduce", flags.reduce, "Time for reducing one finding (default 60s)");

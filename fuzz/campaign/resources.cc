@@ -1,12 +1,20 @@
 #include "fuzz/campaign/resources.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+
+// Of tcmalloc, in programs that have it.
+extern "C" {
+[[gnu::weak]] void MallocExtension_MarkThreadTemporarilyIdle(void);
+[[gnu::weak]] void MallocExtension_ReleaseFreeMemory(void);
+}
 
 namespace crosscheck {
 
@@ -36,6 +44,12 @@ int64_t ResidentBytesBelow(pid_t pid) {
 
 }  // namespace
 
+int64_t LargestProcess(pid_t pid) {
+  int64_t largest = ResidentBytes(pid);
+  for (const pid_t child : ChildrenOf(pid)) largest = std::max(largest, LargestProcess(child));
+  return largest;
+}
+
 MemoryUse MemoryOfCampaign(pid_t supervisor) {
   MemoryUse use{.supervisor = ResidentBytes(supervisor)};
   for (const pid_t worker : ChildrenOf(supervisor)) {
@@ -43,6 +57,16 @@ MemoryUse MemoryOfCampaign(pid_t supervisor) {
     use.engines += ResidentBytesBelow(worker);
   }
   return use;
+}
+
+void ReturnFreeMemory() {
+  if (MallocExtension_MarkThreadTemporarilyIdle == nullptr ||
+      MallocExtension_ReleaseFreeMemory == nullptr) {
+    malloc_trim(0);
+    return;
+  }
+  MallocExtension_MarkThreadTemporarilyIdle();  // empties the cache of this thread
+  MallocExtension_ReleaseFreeMemory();
 }
 
 int64_t FolderBytes(const std::string& folder) {

@@ -126,7 +126,7 @@ struct FindingRow {  // one per signature and shard
 struct RestartRow {
   int64_t run = 0;
   double elapsed = 0;
-  std::string what = {};    // "worker", "minimiser", "target", "corpus", "disk"
+  std::string what = {};    // "worker", "minimiser", "target", "corpus", "disk", "memory"
   std::string reason = {};  // for people
 };
 

@@ -47,7 +47,8 @@ class Campaign {
         source_(std::move(source)),
         targets_(std::move(targets)),
         exchange_(options, ledger_, source_, targets_),
-        pool_(options.worker_command, options.jobs, targets_),
+        pool_(options.worker_command, options.jobs, targets_,
+              {.process_bytes = options.max_process_bytes}),
         desk_({.folder = options.workdir + "/findings",
                .shard = options.shard,
                .seed = options.seed,
@@ -160,6 +161,12 @@ class Campaign {
     }
     auto payloads = ledger_.Record(reply, end.task.keep_inputs);
     if (!payloads.ok()) return payloads.status();
+    if (end.large_process > 0) {
+      absl::Status told = ledger_.Restarted(
+          "memory", absl::StrCat("a worker or its engine held ", end.large_process >> 20,
+                                 " MiB, more than --max-memory: started again"));
+      if (!told.ok()) return told;
+    }
     const BatchRow& row = reply.record.row;
     exchange_.TakeNew(end.task, *std::move(payloads));
     if (!end.task.artifact.empty()) exchange_.Replayed(end.task, row.findings + row.known > 0);

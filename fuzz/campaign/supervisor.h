@@ -31,6 +31,7 @@ struct CampaignOptions {
   int jobs = 2;
   double max_seconds = 0;  // of this run; 0: until it is stopped
   int64_t max_disk_bytes = int64_t{2} << 30;
+  int64_t max_process_bytes = int64_t{2} << 30;  // WorkerPool::Limits::process_bytes
   double batch_seconds = 1, slice_seconds = 30, sample_seconds = 5;
   double minimise_seconds = 60;
   int minimise_evaluations = 2000;

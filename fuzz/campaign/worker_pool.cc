@@ -33,23 +33,23 @@ bool IsStarved(const ChildProcess::Activity& now, double cpu_seconds_at_start, d
 }
 
 WorkerPool::WorkerPool(std::vector<std::string> command, int workers, FuzzTargets& targets,
-                       double task_seconds)
+                       Limits limits)
     : command_(std::move(command)),
       targets_(targets),
-      task_seconds_(task_seconds),
+      limits_(limits),
       slots_(static_cast<size_t>(workers)) {}
 
 void WorkerPool::SetDeadline(Slot& slot) const {
   const pid_t pid = (slot.slice != nullptr ? slot.slice : slot.worker)->pid();
-  slot.deadline = Clock::now() + Seconds(task_seconds_);
+  slot.deadline = Clock::now() + Seconds(limits_.task_seconds);
   slot.cpu_seconds_at_start = ActivityOfAll(pid).cpu_seconds;
 }
 
 bool WorkerPool::IsLate(Slot& slot) const {
   if (Clock::now() <= slot.deadline) return false;
   const pid_t pid = (slot.slice != nullptr ? slot.slice : slot.worker)->pid();
-  if (!IsStarved(ActivityOfAll(pid), slot.cpu_seconds_at_start, task_seconds_)) return true;
-  slot.deadline = Clock::now() + Seconds(task_seconds_);
+  if (!IsStarved(ActivityOfAll(pid), slot.cpu_seconds_at_start, limits_.task_seconds)) return true;
+  slot.deadline = Clock::now() + Seconds(limits_.task_seconds);
   return false;
 }
 
@@ -70,7 +70,7 @@ absl::StatusOr<std::vector<json>> WorkerPool::Hello(const std::vector<std::strin
   for (const std::string& engine : engines) {
     worker.Send({{"op", "hello"}, {"engine", engine}});
     std::vector<std::string> lines;
-    const auto deadline = Clock::now() + Seconds(task_seconds_);
+    const auto deadline = Clock::now() + Seconds(limits_.task_seconds);
     while ((lines = worker.Receive()).empty()) {
       if (worker.ended() || Clock::now() > deadline) {
         return absl::UnavailableError(absl::StrCat("a worker does not start: ", worker.WhyEnded()));
@@ -146,14 +146,24 @@ std::optional<TaskEnd> WorkerPool::Look(Slot& slot) {
     TaskEnd end = End(slot, op == "batch" ? TaskEnd::Kind::kAnswered : TaskEnd::Kind::kRefused);
     end.reason = message.value("message", "");
     end.answer = std::move(message);
+    EndIfLarge(slot, end);
     return end;
   }
   if (!slot.worker->ended() && !late) return std::nullopt;
   TaskEnd end = End(slot, TaskEnd::Kind::kDied);
-  end.reason =
-      late ? absl::StrCat("no answer within ", task_seconds_, " s") : slot.worker->WhyEnded();
+  end.reason = late ? absl::StrCat("no answer within ", limits_.task_seconds, " s")
+                    : slot.worker->WhyEnded();
   slot.worker.reset();
   return end;
+}
+
+// Between batches nothing is lost by it but the time of a start.
+void WorkerPool::EndIfLarge(Slot& slot, TaskEnd& end) const {
+  if (end.kind != TaskEnd::Kind::kAnswered) return;
+  const int64_t largest = LargestProcess(slot.worker->pid());
+  if (largest <= limits_.process_bytes) return;
+  end.large_process = largest;
+  slot.worker.reset();
 }
 
 std::vector<TaskEnd> WorkerPool::Collect() {

@@ -26,15 +26,18 @@ struct TaskEnd {
   nlohmann::json answer = {};           // kAnswered
   std::string reason = {};              // kRefused, kDied
   FuzzTargets::SliceResult slice = {};  // kSliceEnded
+  int64_t large_process = 0;            // kAnswered: bytes for which the worker was ended after it
 };
 
 class WorkerPool {
  public:
-  // Engines have a deadline per message; this one, for a whole task, is for our own code.
-  static constexpr double kTaskSeconds = 300;
-
-  WorkerPool(std::vector<std::string> command, int workers, FuzzTargets& targets,
-             double task_seconds = kTaskSeconds);
+  struct Limits {
+    // Engines have a deadline per message; this one, for a whole task, is for our own code.
+    double task_seconds = 300;
+    // A worker of which one process holds more after a batch is started again, with its engines.
+    int64_t process_bytes = int64_t{2} << 30;
+  };
+  WorkerPool(std::vector<std::string> command, int workers, FuzzTargets& targets, Limits limits);
 
   // hello of each engine. An error: it cannot be started.
   absl::StatusOr<std::vector<nlohmann::json>> Hello(const std::vector<std::string>& engines);
@@ -60,11 +63,12 @@ class WorkerPool {
   bool IsLate(Slot& slot) const;
   absl::Status StartWorker(size_t slot);
   std::optional<TaskEnd> Look(Slot& slot);
+  void EndIfLarge(Slot& slot, TaskEnd& end) const;
   TaskEnd End(Slot& slot, TaskEnd::Kind kind) const;
 
   const std::vector<std::string> command_;
   FuzzTargets& targets_;
-  const double task_seconds_;
+  const Limits limits_;
   std::vector<Slot> slots_;
 };
 

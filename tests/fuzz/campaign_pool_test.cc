@@ -14,7 +14,7 @@ using testing::StartsWith;
 TaskEnd EndOfATask(const std::string& script, double task_seconds) {
   auto targets = FuzzTargets::Find("", "", {});
   EXPECT_TRUE(targets.ok()) << targets.status();
-  WorkerPool pool({"/bin/sh", "-c", script}, 1, *targets, task_seconds);
+  WorkerPool pool({"/bin/sh", "-c", script}, 1, *targets, {.task_seconds = task_seconds});
   EXPECT_TRUE(pool.Run(0, Task(), 1, {}).ok());
   const auto give_up = std::chrono::steady_clock::now() + std::chrono::minutes(2);
   while (std::chrono::steady_clock::now() < give_up) {
@@ -27,7 +27,8 @@ TaskEnd EndOfATask(const std::string& script, double task_seconds) {
 }
 
 TEST(WorkerPoolTest, AnAnswerEndsATask) {
-  const TaskEnd end = EndOfATask("read request; echo '{\"op\": \"batch\", \"x\": 3}'; read more", 60);
+  const TaskEnd end =
+      EndOfATask("read request; echo '{\"op\": \"batch\", \"x\": 3}'; read more", 60);
   EXPECT_EQ(end.kind, TaskEnd::Kind::kAnswered);
   EXPECT_EQ(end.answer.at("x"), 3);
 }

@@ -1,4 +1,5 @@
 // Whole campaigns with real worker processes.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -162,6 +163,33 @@ TEST_F(CampaignTest, ADeletedWorkFolderEndsTheCampaignWithAnError) {
     return false;
   });
   EXPECT_THAT(std::string(ended.status().message()), HasSubstr("was deleted or replaced"));
+}
+
+TEST_F(CampaignTest, AnEngineThatGrowsIsStartedAgainAndTheCampaignGoesOn) {
+  CampaignOptions options = Quick((BuildFolder() / "lib/libleaking_exact.so").string());
+  options.max_process_bytes = int64_t{200} << 20;
+  CampaignRun run(options);
+  const auto restarts = [](const CampaignRun& r) {
+    return std::count_if(r.notices.begin(), r.notices.end(), [](const std::string& notice) {
+      return notice.find("more than --max-memory") != notice.npos;
+    });
+  };
+  int64_t cases = 0;
+  ASSERT_TRUE(run.Until([&](const CampaignRun& r) {
+                   if (restarts(r) < 2) cases = r.last.cases;
+                   return restarts(r) >= 2 && r.last.cases > cases;
+                 })
+                  .ok());
+  EXPECT_GE(restarts(run), 2);
+  EXPECT_THAT(run.found, IsEmpty());
+  for (const SampleRow& sample : run.samples) {
+    EXPECT_LT(sample.engine_bytes(), int64_t{400} << 20);
+  }
+  const CampaignData data = Data();
+  EXPECT_THAT(data.restarts, Each(Field(&RestartRow::what, "memory")));
+  for (const BatchRow& row : data.activity) {
+    EXPECT_EQ(row.cases, row.passed + row.near_ties + row.unsupported);
+  }
 }
 
 TEST_F(CampaignTest, AFolderThatCannotBeWrittenIsAnError) {
