@@ -30,6 +30,7 @@ double PerHour(const std::vector<const SampleRow*>& samples,
                const std::function<int64_t(const SampleRow&)>& bytes) {
   if (samples.empty()) return std::nan("");
   std::vector<std::pair<double, double>> points;
+  points.reserve(samples.size());
   for (const SampleRow* sample : samples) {
     points.emplace_back(sample->elapsed / 3600, static_cast<double>(bytes(*sample)));
   }
