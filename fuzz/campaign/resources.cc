@@ -1,6 +1,5 @@
 #include "fuzz/campaign/resources.h"
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,12 +8,6 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-
-// Of tcmalloc, in programs that have it.
-extern "C" {
-[[gnu::weak]] void MallocExtension_MarkThreadTemporarilyIdle(void);
-[[gnu::weak]] void MallocExtension_ReleaseFreeMemory(void);
-}
 
 namespace crosscheck {
 
@@ -57,16 +50,6 @@ MemoryUse MemoryOfCampaign(pid_t supervisor) {
     use.engines += ResidentBytesBelow(worker);
   }
   return use;
-}
-
-void ReturnFreeMemory() {
-  if (MallocExtension_MarkThreadTemporarilyIdle == nullptr ||
-      MallocExtension_ReleaseFreeMemory == nullptr) {
-    malloc_trim(0);
-    return;
-  }
-  MallocExtension_MarkThreadTemporarilyIdle();  // empties the cache of this thread
-  MallocExtension_ReleaseFreeMemory();
 }
 
 int64_t FolderBytes(const std::string& folder) {

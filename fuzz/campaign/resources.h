@@ -27,11 +27,6 @@ std::vector<pid_t> ChildrenOf(pid_t pid);
 // Resident bytes of the process that holds most, of this one and of those that it started.
 int64_t LargestProcess(pid_t pid);
 
-// Gives memory that was freed back to the system. The caches of an allocator grow with the number
-// of sizes that were ever asked for, which is nearly that of cases in a process that runs for
-// hours.
-void ReturnFreeMemory();
-
 // Bytes of the files below a folder; what vanishes meanwhile counts nothing.
 int64_t FolderBytes(const std::string& folder);
 

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 
 #include "engines/child_process.h"
 #include "fuzz/campaign/batch_runner.h"
@@ -194,15 +193,6 @@ TEST(ResourcesTest, MemoryIsTakenApartByWhatProcessesDo) {
   EXPECT_GT(use.engines, 0);
   EXPECT_EQ(use.Sum(), use.supervisor + use.workers + use.engines);
   EXPECT_EQ(MemoryOfCampaign((*child)->pid()).workers, use.engines);
-}
-
-TEST(ResourcesTest, FreedMemoryGoesBackToTheSystem) {
-  std::vector<std::unique_ptr<std::string>> blocks;
-  for (int i = 0; i < 60'000; ++i) blocks.push_back(std::make_unique<std::string>(1000, 'x'));
-  const int64_t full = MemoryOfCampaign(getpid()).supervisor;
-  blocks.erase(blocks.begin(), blocks.end() - 1);  // the last one holds the top of the heap
-  ReturnFreeMemory();
-  EXPECT_LT(MemoryOfCampaign(getpid()).supervisor, full - 40'000'000);
 }
 
 TEST(ResourcesTest, CountsThisProcessAndTheFilesOfAFolder) {
