@@ -11,7 +11,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "reference/json_input.h"
+#include "nlohmann/json.hpp"
+#include "reference/adapter_config.h"
 #include "reference/safetensors.h"
 #include "reference/weights.h"
 
@@ -22,6 +23,7 @@ using nlohmann::json;
 
 constexpr char kConfigFile[] = "adapter_config.json";
 constexpr char kWeightsFile[] = "adapter_model.safetensors";
+constexpr std::string_view kPeftModel = "base_model.model.";  // then the path of a module
 constexpr std::string_view kPeftPrefix = "base_model.model.model.";
 constexpr std::string_view kWeightSuffix = ".weight";
 
@@ -68,52 +70,6 @@ absl::Status MakeFolder(const std::string& folder) {
   if (mkdir(folder.c_str(), 0755) == 0 || errno == EEXIST) return absl::OkStatus();
   return absl::PermissionDeniedError(
       absl::StrCat("cannot create folder ", folder, ": ", std::strerror(errno)));
-}
-
-// What a reader must refuse rather than ignore: options under which the update has another formula.
-absl::Status CheckFormula(const json& config) {
-  if (config.value("peft_type", "") != "LORA") {
-    return absl::InvalidArgumentError("peft_type is not \"LORA\"");
-  }
-  for (const char* flag : {"use_rslora", "use_dora", "lora_bias", "fan_in_fan_out"}) {
-    const auto found = config.find(flag);
-    if (found != config.end() && *found == true) {
-      return absl::UnimplementedError(absl::StrCat(flag, " is not supported"));
-    }
-  }
-  for (const char* list : {"rank_pattern", "alpha_pattern", "modules_to_save"}) {
-    const auto found = config.find(list);
-    if (found != config.end() && !found->empty()) {
-      return absl::UnimplementedError(absl::StrCat(list, " is not supported"));
-    }
-  }
-  if (config.value("bias", "none") != "none") {
-    return absl::UnimplementedError("bias other than \"none\"");
-  }
-  return absl::OkStatus();
-}
-
-struct Scaling {
-  int rank;
-  double alpha;
-};
-
-absl::StatusOr<Scaling> ReadConfig(const std::string& folder) {
-  auto text = ReadFile(absl::StrCat(folder, "/", kConfigFile));
-  if (!text.ok()) return text.status();
-  auto config = ParseJson(*text);
-  if (!config.ok()) return config.status();
-  if (!config->is_object()) return absl::InvalidArgumentError("adapter_config.json is no object");
-  if (absl::Status status = CheckFormula(*config); !status.ok()) return status;
-  const auto rank = config->find("r"), alpha = config->find("lora_alpha");
-  if (rank == config->end() || !rank->is_number_integer() || rank->get<int64_t>() < 1 ||
-      rank->get<int64_t>() > (1 << 20)) {
-    return absl::InvalidArgumentError("r is not an integer from 1 to 2^20");
-  }
-  if (alpha == config->end() || !alpha->is_number() || !std::isfinite(alpha->get<double>())) {
-    return absl::InvalidArgumentError("lora_alpha is no finite number");
-  }
-  return Scaling{rank->get<int>(), alpha->get<double>()};
 }
 
 using Factors = std::map<std::string, Tensor>;
@@ -222,8 +178,8 @@ absl::Status WriteAdapter(const std::vector<LowRankUpdate>& updates, const std::
 
 absl::StatusOr<std::vector<LowRankUpdate>> ReadAdapter(const ModelSpec& spec,
                                                        const std::string& folder) {
-  const absl::StatusOr<Scaling> scaling = ReadConfig(folder);
-  if (!scaling.ok()) return scaling.status();
+  const absl::StatusOr<AdapterConfig> config = ReadAdapterConfig(folder);
+  if (!config.ok()) return config.status();
   absl::StatusOr<Factors> factors = ReadFactors(folder);
   if (!factors.ok()) return factors.status();
   std::vector<LowRankUpdate> updates;
@@ -231,6 +187,10 @@ absl::StatusOr<std::vector<LowRankUpdate>> ReadAdapter(const ModelSpec& spec,
     if (info.layer < 0 || info.role != TensorRole::kProjection || info.shape.size() != 2) continue;
     const std::string name = PeftName(info.name);
     if (!factors->contains(name + ".lora_A.weight")) continue;
+    const std::string path = name.substr(kPeftModel.size());
+    if (absl::Status s = config->CheckTarget(path, info.layer); !s.ok()) return s;
+    const auto scaling = config->ScalingOf(path);
+    if (!scaling.ok()) return scaling.status();
     LowRankUpdate update{.name = info.name,
                          .out = info.shape[0],
                          .in = info.shape[1],

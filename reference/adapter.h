@@ -78,8 +78,8 @@ std::vector<LowRankUpdate> GenerateAdapter(const ModelSpec& spec, const AdapterR
 // Creates `folder` if needed and replaces the two files in it. `updates` is not empty and has one
 // rank and alpha.
 absl::Status WriteAdapter(const std::vector<LowRankUpdate>& updates, const std::string& folder);
-// Errors name what is missing, of another shape than the model's, or a PEFT option that changes
-// the formula (rsLoRA, DoRA, patterns, biases, saved modules).
+// Errors name what is missing, of another shape than the model's, no target, or a PEFT option that
+// changes the formula (reference/adapter_config.h: DoRA, biases, saved modules, …).
 absl::StatusOr<std::vector<LowRankUpdate>> ReadAdapter(const ModelSpec& spec,
                                                        const std::string& folder);
 

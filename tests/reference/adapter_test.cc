@@ -3,6 +3,10 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+#include <filesystem>
+#include <map>
+
 #include "reference/checkpoint.h"
 #include "reference/json_input.h"
 #include "reference/safetensors.h"
@@ -83,15 +87,101 @@ TEST_F(AdapterTest, ReadOfWriteIsTheAdapter) {
   }
 }
 
-TEST_F(AdapterTest, WhatChangesTheFormulaIsRefused) {
-  EXPECT_THAT(RefusalWith("use_rslora", "true"), HasSubstr("use_rslora"));
-  EXPECT_THAT(RefusalWith("use_dora", "true"), HasSubstr("use_dora"));
-  EXPECT_THAT(RefusalWith("rank_pattern", "{\"q_proj\": 2}"), HasSubstr("rank_pattern"));
-  EXPECT_THAT(RefusalWith("bias", "\"all\""), HasSubstr("bias"));
-  EXPECT_THAT(RefusalWith("peft_type", "\"IA3\""), HasSubstr("peft_type"));
+TEST_F(AdapterTest, WhatChangesTheFormulaIsRefusedByName) {
+  const std::pair<const char*, const char*> refused[] = {
+      {"use_dora", "true"},
+      {"use_qalora", "true"},
+      {"lora_bias", "true"},
+      {"bias", "\"all\""},
+      {"layer_replication", "[[0, 2]]"},
+      {"target_parameters", "[\"experts.gate\"]"},
+      {"trainable_token_indices", "[3]"},
+      {"alora_invocation_tokens", "[1]"},
+      {"modules_to_save", "[\"lm_head\"]"},
+      {"peft_type", "\"IA3\""},
+      {"peft_type", "null"},
+      {"lora_alpha", "null"},
+      {"r", "0"},
+      {"rank_pattern", "{\"q_proj|k_proj\": 2}"},
+      {"alpha_pattern", "{\"q_proj\": \"2\"}"},
+      {"target_modules", "[3]"},
+      {"layers_to_transform", "\"0\""}};
+  for (const auto& [key, value] : refused) {
+    EXPECT_THAT(RefusalWith(key, value), HasSubstr(key)) << value;
+    if (value != std::string("null")) continue;
+    EXPECT_THAT(RefusalWith(key, "false"), HasSubstr(key));
+  }
   EXPECT_THAT(RefusalWith("r", "4"), HasSubstr("shape"));
-  EXPECT_THAT(RefusalWith("lora_alpha", "null"), HasSubstr("lora_alpha"));
-  EXPECT_EQ(RefusalWith("lora_dropout", "0.5"), "") << "no part of inference";
+  for (const auto& [key, value] : {std::pair("lora_dropout", "0.5"),
+                                   {"fan_in_fan_out", "true"},
+                                   {"use_dora", "false"},
+                                   {"layer_replication", "null"},
+                                   {"modules_to_save", "[]"},
+                                   {"rank_pattern", "{}"}}) {
+    EXPECT_EQ(RefusalWith(key, value), "") << key << ": no part of inference, or neutral";
+  }
+}
+
+TEST_F(AdapterTest, WeightsInAPickleAreRefused) {
+  ASSERT_TRUE(WriteAdapter(GenerateAdapter(Recipe().spec, EveryModule()), folder_).ok());
+  std::filesystem::rename(folder_ + "/adapter_model.safetensors", folder_ + "/adapter_model.bin");
+  EXPECT_THAT(std::string(ReadAdapter(Recipe().spec, folder_).status().message()),
+              HasSubstr("adapter_model.bin is a pickle"));
+}
+
+// The scale of each module by its name after a change of the configuration.
+std::map<std::string, double> ScalesWith(const std::string& folder, const char* key,
+                                         const char* value, std::string* error = nullptr) {
+  const std::string file = folder + "/adapter_config.json";
+  auto config = *ParseJson(*ReadFile(file));
+  config[key] = *ParseJson(value);
+  EXPECT_TRUE(WriteFile(file, config.dump()).ok());
+  const auto updates = ReadAdapter(Recipe().spec, folder);
+  if (error != nullptr) *error = std::string(updates.status().message());
+  std::map<std::string, double> scales;
+  if (!updates.ok()) return scales;
+  for (const LowRankUpdate& update : *updates) scales[update.name] = update.scale();
+  return scales;
+}
+
+// s = alpha / r, with rslora alpha / sqrt(r), of each module after its patterns.
+TEST_F(AdapterTest, TheScaleFollowsRsloraAndPatterns) {
+  ASSERT_TRUE(WriteAdapter(GenerateAdapter(Recipe().spec, EveryModule()), folder_).ok());
+  for (const auto& [name, scale] :
+       ScalesWith(folder_, "alpha_pattern", R"({"k_proj": 5, "^model.layers.0.mlp.up_proj": 7})")) {
+    const double alpha = name.ends_with("self_attn.k_proj.weight")       ? 5
+                         : name.ends_with("layers.0.mlp.up_proj.weight") ? 7
+                                                                         : 8;
+    EXPECT_EQ(scale, alpha / 3) << name;
+  }
+  for (const auto& [name, scale] : ScalesWith(folder_, "use_rslora", "true")) {
+    const double alpha = name.ends_with("self_attn.k_proj.weight")       ? 5
+                         : name.ends_with("layers.0.mlp.up_proj.weight") ? 7
+                                                                         : 8;
+    EXPECT_NEAR(scale, alpha / std::sqrt(3.0), 1e-14) << name;
+  }
+  std::string error;
+  // "proj" is no end of a path between dots; "up_proj" of layer 0 has two patterns.
+  EXPECT_FALSE(ScalesWith(folder_, "alpha_pattern", R"({"proj": 5})").empty());
+  ScalesWith(folder_, "alpha_pattern", R"({"up_proj": 5, "mlp.up_proj": 6})", &error);
+  EXPECT_THAT(error, HasSubstr("two patterns"));
+  ScalesWith(folder_, "alpha_pattern", "{}", &error);
+  ScalesWith(folder_, "rank_pattern", R"({"up_proj": 2})", &error);
+  EXPECT_THAT(error, HasSubstr("up_proj.lora_A.weight is not of shape [2, "));
+  ScalesWith(folder_, "rank_pattern", R"({"up_proj": 2.5})", &error);
+  EXPECT_THAT(error, HasSubstr("rank 2.5"));
+}
+
+TEST_F(AdapterTest, FactorsOfAModuleThatIsNoTargetAreRefused) {
+  ASSERT_TRUE(WriteAdapter(GenerateAdapter(Recipe().spec, EveryModule()), folder_).ok());
+  std::string error;
+  EXPECT_FALSE(ScalesWith(folder_, "layers_to_transform", "[0, 1, 2]", &error).empty()) << error;
+  ScalesWith(folder_, "layers_to_transform", "1", &error);
+  EXPECT_THAT(error, HasSubstr("layers_to_transform does not name layer 0"));
+  ScalesWith(folder_, "layers_to_transform", "null", &error);
+  ScalesWith(folder_, "target_modules", R"(["q_proj", "down_proj"])", &error);
+  EXPECT_THAT(error, HasSubstr("target_modules does not name it"));
+  EXPECT_FALSE(ScalesWith(folder_, "target_modules", "\"all-linear\"").empty());
 }
 
 TEST_F(AdapterTest, ATensorOfAnotherModelIsRefused) {
