@@ -1,13 +1,13 @@
 // `crosscheck compare`: how far each configuration of a real checkpoint is from the reference.
 #include "quality/compare.h"
 
-#include <chrono>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "cli/progress_line.h"
 #include "cli/reports/compare_json.h"
 #include "cli/reports/compare_page.h"
 #include "cli/reports/compare_text.h"
@@ -26,35 +26,6 @@ struct CompareFlags {
               summary;
   double dump_budget_gib = 8;
   bool dry_run = false, no_text_prompts = false;
-};
-
-// A line of its own for each side and track, rewritten on a terminal, with the time that is left.
-class Progress {
- public:
-  void operator()(std::string_view side, std::string_view track, int64_t done, int64_t total) {
-    const auto now = std::chrono::steady_clock::now();
-    const std::string name = absl::StrCat(std::string(side), ", ", std::string(track));
-    if (name != name_) {
-      name_ = name;
-      start_ = now;
-      from_ = done;
-    }
-    const bool last = done >= total;
-    if (!last && now - shown_ < std::chrono::milliseconds(LiveTerminal() ? 200 : 10000)) return;
-    shown_ = now;
-    const double seconds = std::chrono::duration<double>(now - start_).count();
-    const double rate = seconds > 0 ? static_cast<double>(done - from_) / seconds : 0;
-    std::string line = fmt::format("{}: {}/{}", name, done, total);
-    if (!last && rate > 0) line += fmt::format(", {:.0f} s left", (total - done) / rate);
-    if (last) line += fmt::format(", {:.1f} s", seconds);
-    std::cerr << (LiveTerminal() ? "\r\x1b[K" : "") << line << (LiveTerminal() && !last ? "" : "\n")
-              << std::flush;
-  }
-
- private:
-  std::string name_;
-  int64_t from_ = 0;
-  std::chrono::steady_clock::time_point start_, shown_;
 };
 
 template <class Enum, size_t N>
@@ -115,7 +86,7 @@ absl::Status ReadFlags(CompareFlags& flags) {
   options.inputs.seed = options.seed;
   options.build = std::string(BuildId());
   options.interrupted = &InterruptFlag();
-  options.progress = [progress = std::make_shared<Progress>()](auto... arguments) {
+  options.progress = [progress = std::make_shared<ProgressLine>()](auto... arguments) {
     (*progress)(arguments...);
   };
   options.say = [](std::string_view line) { std::cerr << "note: " << line << "\n"; };

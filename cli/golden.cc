@@ -1,5 +1,5 @@
 // `crosscheck golden check`: references and engines against what Hugging Face Transformers
-// recorded.
+// recorded, or against what `crosscheck golden record` did.
 #include "reference/golden.h"
 
 #include <algorithm>
@@ -13,6 +13,7 @@
 #include "engines/golden_engine.h"
 #include "engines/registry.h"
 #include "fmt/format.h"
+#include "quality/check_golden.h"
 #include "reference/golden_implementations.h"
 
 namespace crosscheck {
@@ -21,6 +22,7 @@ namespace {
 struct GoldenFlags {
   std::vector<std::string> folders;
   std::string engines;
+  std::string model;
   std::string json;
 };
 
@@ -49,6 +51,8 @@ void PrintGolden(const GoldenResult& result) {
     std::cout << fmt::format("{:22} skipped, {}: {}\n", result.name, reason,
                              absl::StrJoin(tensors, ", "));
   }
+  for (const std::string& note : result.notes)
+    std::cout << fmt::format("{:22} {}\n", result.name, note);
   for (const std::string& failure : result.failures)
     std::cout << fmt::format("{:22} FAIL {}\n", result.name, failure);
 }
@@ -75,8 +79,9 @@ std::string UnjudgedEngine(const GoldenFlags& flags, const std::vector<GoldenRes
 }
 
 int RunGoldenCheck(const GoldenFlags& flags) {
+  const std::vector<std::string> engines = ChooseEngines(flags.engines);
   std::vector<GoldenImplementation> implementations = GoldenImplementations();
-  for (const std::string& engine : ChooseEngines(flags.engines)) {
+  for (const std::string& engine : engines) {
     implementations.push_back(EngineGoldenImplementation(engine));
   }
   std::vector<GoldenResult> results;
@@ -88,7 +93,12 @@ int RunGoldenCheck(const GoldenFlags& flags) {
       std::cout << folder << ": skipped, not a folder\n";
       continue;
     }
-    auto result = CheckGolden(folder, implementations);
+    auto result =
+        quality::IsRecordedGolden(folder)
+            ? quality::CheckRecordedGolden(
+                  folder, {.model = flags.model,
+                           .engines = flags.engines.empty() ? std::vector<std::string>() : engines})
+            : CheckGolden(folder, implementations);
     if (!result.ok()) return Fail(result.status());
     PrintGolden(*result);
     judged += result->judged() ? 1 : 0;
@@ -122,17 +132,24 @@ void AddGolden(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("golden", "Recorded outputs of the original implementation");
   verb->require_subcommand(1);
   CLI::App* check = verb->add_subcommand(
-      "check", "Compare the exact model, libtorch and engines with golden folders");
+      "check",
+      "Compare references and engines with golden folders of Transformers, or engines "
+      "with what `golden record` kept");
   check->add_option("folders", flags->folders, "Golden folders")->required();
   check->add_option("--engine", flags->engines,
-                    "Engines, comma-separated (default: lattice when it is built)");
+                    "Engines, comma-separated (default: lattice when it is built; of a recorded "
+                    "golden the one that was recorded)");
+  check->add_option("--model", flags->model,
+                    "Checkpoint of recorded goldens (default: where it was)");
   check->add_option("--json", flags->json, "Write JSON to a file, '-' for stdout");
   check->footer(
       "Exit 0 when at least one golden was judged and all agree, 2 when one does not.\nExamples:\n"
       "  crosscheck golden check tests/golden/qwen35-base\n"
       "  crosscheck golden check tests/golden/qwen35-* --engine lattice,exact:fp32 --json "
-      "goldens.json");
+      "goldens.json\n"
+      "  crosscheck golden check my-golden --engine lattice@local,torch");
   check->callback([flags, &exit_code] { exit_code = RunGoldenCheck(*flags); });
+  AddGoldenRecord(*verb, exit_code);
 }
 
 }  // namespace crosscheck

@@ -35,6 +35,7 @@ int Main(int argc, char** argv) {
   AddExport(app, exit_code);
   AddGolden(app, exit_code);
   AddCompare(app, exit_code);
+  AddServe(app, exit_code);
   AddCalibrate(app, exit_code);
   AddList(app, exit_code);
   AddReport(app, exit_code);

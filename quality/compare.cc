@@ -110,16 +110,12 @@ class Runner {
   absl::Status MakeTracks() {
     auto reader = DumpReader::Open(DumpFolder("reference"));
     if (!reader.ok()) return reader.status();
-    Track forced{.name = "forced", .evaluation = Evaluation::kDecode, .items = {}};
-    for (size_t i = 0; i < static_cast<size_t>(comparison_.inputs.given); ++i) {
-      auto ids = (*reader)->Read("greedy", static_cast<int>(i), "ids");
-      if (!ids.ok()) return ids.status();
-      const auto continuation = (*ids)->As<int32_t>();
-      forced.items.push_back(ForcedItem(comparison_.inputs.prompts[i].ids,
-                                        {continuation.begin(), continuation.end()},
-                                        options_.forced_positions));
-    }
-    tracks_.push_back(std::move(forced));
+    const auto given = static_cast<size_t>(comparison_.inputs.given);
+    auto forced =
+        ForcedTrack(**reader, absl::MakeConstSpan(comparison_.inputs.prompts).first(given),
+                    options_.forced_positions);
+    if (!forced.ok()) return forced.status();
+    tracks_.push_back(*std::move(forced));
     const std::vector<int32_t>& text = comparison_.inputs.text;
     if (text.size() >= 2) {
       tracks_.push_back(TextTrack(text, comparison_.inputs.windows, comparison_.inputs.bos));

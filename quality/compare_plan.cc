@@ -13,10 +13,6 @@ namespace {
 
 constexpr int kTimedPositions = 16;
 
-std::string EngineOf(const std::string& reference) {
-  return reference == "torch" ? "torch:fp64" : reference;
-}
-
 int64_t Positions(const Comparison& comparison) {
   int64_t positions = int64_t{comparison.inputs.given} * comparison.options.forced_positions +
                       static_cast<int64_t>(comparison.inputs.text.size());
@@ -62,8 +58,12 @@ absl::StatusOr<double> EstimateSeconds(const Comparison& comparison) {
 
 }  // namespace
 
+std::string ReferenceEngineOf(const std::string& reference) {
+  return reference == "torch" ? "torch:fp64" : reference;
+}
+
 std::string NoiseEngineOf(const std::string& reference) {
-  const std::string engine = EngineOf(reference);
+  const std::string engine = ReferenceEngineOf(reference);
   return engine == "torch:fp64" || engine == "exact" ? "torch:fp32" : "torch:fp64";
 }
 
@@ -74,7 +74,7 @@ int LongestRun(const CompareOptions& options) {
 absl::Status PrepareComparison(const CompareOptions& options, Comparison& comparison,
                                ModelSpec& spec) {
   comparison.options = options;
-  comparison.reference = EngineOf(options.reference);
+  comparison.reference = ReferenceEngineOf(options.reference);
   auto identity = ModelIdentity(options.model);
   if (!identity.ok()) return identity.status();
   comparison.model = *std::move(identity);

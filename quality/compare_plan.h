@@ -15,6 +15,9 @@ namespace crosscheck::quality {
 absl::Status PrepareComparison(const CompareOptions& options, Comparison& comparison,
                                ModelSpec& spec);
 
+// The engine that `--reference` stands for: "torch" is torch:fp64.
+std::string ReferenceEngineOf(const std::string& reference);
+
 // The same model in another precision than the engine that `--reference` stands for.
 std::string NoiseEngineOf(const std::string& reference);
 

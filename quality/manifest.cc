@@ -25,14 +25,12 @@ Json Tasks(const Inputs& inputs) {
 
 }  // namespace
 
-Json MakeManifest(std::string_view role, const Side& side, const Json& model, const Inputs& inputs,
-                  const CompareOptions& options, LogitMode mode, const std::string& against) {
+Json DescribeSide(std::string_view role, const Side& side, const Json& model) {
   const Json& hello = side.hello();
   Json manifest = {
       {"format", kDumpFormat},
       {"role", role},
       {"model", {{"files", model}, {"vocab", side.vocab()}, {"context", side.context()}}},
-      {"tokenizer", inputs.tokenizer},
       {"engine",
        {{"name", side.options().engine},
         {"version", hello.value("version", Json())},
@@ -42,32 +40,39 @@ Json MakeManifest(std::string_view role, const Side& side, const Json& model, co
         {"format", side.options().format},
         {"adapter", side.options().adapter.empty() ? Json() : Json(true)}}},
       {"environment", hello.value("environment", Json::object())},
-      {"tracks",
-       {{"greedy", {{"tokens", options.greedy_tokens}}},
-        {"forced", {{"positions", options.forced_positions}}},
-        {"text",
-         {{"scheme", kSchemeNames[static_cast<size_t>(options.inputs.windows.scheme)]},
-          {"window", options.inputs.windows.length},
-          {"stride", options.inputs.windows.stride}}},
-        {"steps", {{"targets", options.inputs.step_targets}}},
-        {"sampled",
-         {{"prompts", options.sampled_prompts},
-          {"seeds", options.sampled_seeds},
-          {"tokens", options.sampled_tokens},
-          {"temperature", 0.7}}},
-        {"layers", {{"items", options.layer_prompts}}},
-        {"choice", Tasks(inputs)}}},
-      {"mode", kLogitModeNames[static_cast<size_t>(mode)]},
-      {"seed", options.seed},
-      {"prompts_sha256", inputs.prompts_sha256},
-      {"text_sha256", inputs.text_sha256},
-      {"stat_columns", kStatColumnNames},
-      {"metric_columns", kMetricColumnNames}};
+      {"stat_columns", kStatColumnNames}};
+  manifest["configuration"]["echo"].erase("path");  // where the files lie changes no value
+  return manifest;
+}
+
+Json MakeManifest(std::string_view role, const Side& side, const Json& model, const Inputs& inputs,
+                  const CompareOptions& options, LogitMode mode, const std::string& against) {
+  Json manifest = DescribeSide(role, side, model);
+  manifest.update({{"tokenizer", inputs.tokenizer},
+                   {"tracks",
+                    {{"greedy", {{"tokens", options.greedy_tokens}}},
+                     {"forced", {{"positions", options.forced_positions}}},
+                     {"text",
+                      {{"scheme", kSchemeNames[static_cast<size_t>(options.inputs.windows.scheme)]},
+                       {"window", options.inputs.windows.length},
+                       {"stride", options.inputs.windows.stride}}},
+                     {"steps", {{"targets", options.inputs.step_targets}}},
+                     {"sampled",
+                      {{"prompts", options.sampled_prompts},
+                       {"seeds", options.sampled_seeds},
+                       {"tokens", options.sampled_tokens},
+                       {"temperature", 0.7}}},
+                     {"layers", {{"items", options.layer_prompts}}},
+                     {"choice", Tasks(inputs)}}},
+                   {"mode", kLogitModeNames[static_cast<size_t>(mode)]},
+                   {"seed", options.seed},
+                   {"prompts_sha256", inputs.prompts_sha256},
+                   {"text_sha256", inputs.text_sha256},
+                   {"metric_columns", kMetricColumnNames}});
   if (mode == LogitMode::kTopK) {
     manifest["top_k"] = options.top_k;
     manifest["tail_samples"] = options.tail_samples;
   }
-  manifest["configuration"]["echo"].erase("path");  // where the files lie changes no value
   if (!against.empty()) manifest["reference"] = against;
   return manifest;
 }

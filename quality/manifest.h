@@ -12,6 +12,9 @@
 
 namespace crosscheck::quality {
 
+// What every manifest says: format, role, model, engine and configuration as the engine echoes it.
+Json DescribeSide(std::string_view role, const Side& side, const Json& model);
+
 // `role`: reference, noise or candidate; `model`: identity of the folder that the side loaded;
 // `against`: SHA-256 of the manifest of the reference's dump, "" for the reference.
 Json MakeManifest(std::string_view role, const Side& side, const Json& model, const Inputs& inputs,

@@ -92,6 +92,19 @@ int64_t BytesPerPosition(LogitMode mode, const RecordOptions& options, int vocab
   return numbers;
 }
 
+absl::StatusOr<Track> ForcedTrack(DumpReader& dump, absl::Span<const Prompt> prompts,
+                                  int positions) {
+  Track forced{.name = "forced", .evaluation = Evaluation::kDecode, .items = {}};
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    auto ids = dump.Read("greedy", static_cast<int>(i), "ids");
+    if (!ids.ok()) return ids.status();
+    const auto continuation = (*ids)->As<int32_t>();
+    forced.items.push_back(
+        ForcedItem(prompts[i].ids, {continuation.begin(), continuation.end()}, positions));
+  }
+  return forced;
+}
+
 Recorder::Recorder(Side& side, DumpWriter& writer, ReferenceRows* reference, RecordOptions options)
     : side_(side), writer_(writer), reference_(reference), options_(std::move(options)) {}
 

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "quality/dump.h"
 #include "quality/prompts.h"
 #include "quality/reference_rows.h"
@@ -33,6 +34,11 @@ struct RecordOptions {
 
 // Bytes that a dump keeps for each position.
 int64_t BytesPerPosition(LogitMode mode, const RecordOptions& options, int vocab);
+
+// The forced track of `prompts`, the first ones of the greedy track: each with the continuation
+// that `dump` holds.
+absl::StatusOr<Track> ForcedTrack(DumpReader& dump, absl::Span<const Prompt> prompts,
+                                  int positions);
 
 class Recorder {
  public:

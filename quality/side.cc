@@ -10,6 +10,7 @@
 #include "engines/reference_engine.h"
 #include "engines/registry.h"
 #include "engines/request_fields.h"
+#include "reference/checkpoint.h"
 
 namespace crosscheck::quality {
 namespace {
@@ -99,6 +100,12 @@ absl::Status Side::Load() {
   if (*vocab < 1 || *vocab > (1 << 24) || *context < 1) {
     return absl::AbortedError(
         absl::StrCat(options_.engine, " says vocab ", *vocab, " and context ", *context));
+  }
+  const auto spec = ReadConfig(options_.model);  // none of a family that only the engine knows
+  if (spec.ok() && spec->vocab != *vocab) {
+    return absl::AbortedError(absl::StrCat(options_.engine, " says vocab ", *vocab,
+                                           ", the config.json of ", options_.model, " ",
+                                           spec->vocab));
   }
   vocab_ = static_cast<int>(*vocab);
   context_ = static_cast<int>(std::min<int64_t>(*context, 1 << 30));

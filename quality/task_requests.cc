@@ -25,6 +25,15 @@ absl::Status AddTask(absl::StatusOr<Task> task, const TaskOptions& options, Toke
 
 }  // namespace
 
+RequestCounts CountRequests(const TaskRequests& task) {
+  RequestCounts counts;
+  for (const ChoiceRequest& request : task.requests) {
+    counts.split_inside_a_token += request.prefix ? 0 : 1;
+    counts.truncated += request.truncated ? 1 : 0;
+  }
+  return counts;
+}
+
 absl::StatusOr<std::vector<TaskRequests>> ReadTasks(const TaskOptions& options,
                                                     Tokenizer* tokenizer, int context) {
   std::vector<TaskRequests> tasks;

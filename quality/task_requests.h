@@ -24,6 +24,13 @@ struct TaskRequests {
   std::vector<ChoiceRequest> requests;
 };
 
+// Requests of a task whose tokens are not those of its context followed by those of its choice, and
+// those whose context lost its front.
+struct RequestCounts {
+  int split_inside_a_token = 0, truncated = 0;
+};
+RequestCounts CountRequests(const TaskRequests& task);
+
 absl::StatusOr<std::vector<TaskRequests>> ReadTasks(const TaskOptions& options,
                                                     Tokenizer* tokenizer, int context);
 

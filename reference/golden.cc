@@ -365,7 +365,8 @@ nlohmann::json GoldenResultsToJson(absl::Span<const GoldenResult> results) {
                        {"judged", result.judged()},
                        {"implementations", std::move(implementations)},
                        {"skipped", std::move(skipped)},
-                       {"failures", result.failures}});
+                       {"failures", result.failures},
+                       {"notes", result.notes}});
   }
   return {{"goldens", std::move(goldens)}};
 }

@@ -61,6 +61,7 @@ struct GoldenResult {
   std::vector<GoldenImplementationResult> implementations;
   std::vector<GoldenSkip> skipped;
   std::vector<std::string> failures;
+  std::vector<std::string> notes = {};  // what a reader should see and is no failure
   bool judged() const { return !implementations.empty(); }
 };
 

@@ -73,4 +73,18 @@ std::string IdentityText(const quality::Comparison& comparison) {
                       comparison.reference, "; crosscheck ", comparison.options.build);
 }
 
+std::string TaskText(const quality::TaskRequests& task) {
+  const quality::RequestCounts counts = quality::CountRequests(task);
+  std::string text = fmt::format(
+      "{}: {} questions, {} examples each, {} requests ({} split inside a token, {} with a cut "
+      "context)",
+      task.task.name, task.task.questions.size(), task.task.shots, task.requests.size(),
+      counts.split_inside_a_token, counts.truncated);
+  for (const quality::TaskFile& file : task.task.files) {
+    text +=
+        fmt::format("; {}, {} rows, SHA-256 {}", file.path, file.rows, file.sha256.substr(0, 12));
+  }
+  return text;
+}
+
 }  // namespace crosscheck

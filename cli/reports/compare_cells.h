@@ -19,6 +19,8 @@ std::string ShareText(const quality::Estimate* estimate);     // "99.70 %"
 std::string WorstLayerText(const quality::ConfigurationResult& result);
 // Files of the model, tokenizer, prompts, reference and build, with hashes cut to 12 characters.
 std::string IdentityText(const quality::Comparison& comparison);
+// Questions and requests of a task, its files with rows and cut hashes.
+std::string TaskText(const quality::TaskRequests& task);
 
 }  // namespace crosscheck
 

@@ -127,6 +127,26 @@ GateVerdict OverallVerdict(const quality::Comparison& comparison) {
   return comparison.configurations.empty() ? GateVerdict::kUndecided : overall;
 }
 
+// Which files the questions came from, and how many requests are cut otherwise than they read.
+json Tasks(const quality::Inputs& inputs) {
+  json tasks = json::array();
+  for (const quality::TaskRequests& task : inputs.tasks) {
+    json files = json::array();
+    for (const quality::TaskFile& file : task.task.files) {
+      files.push_back({{"path", file.path}, {"rows", file.rows}, {"sha256", file.sha256}});
+    }
+    const quality::RequestCounts counts = quality::CountRequests(task);
+    tasks.push_back({{"name", task.task.name},
+                     {"shots", task.task.shots},
+                     {"questions", task.task.questions.size()},
+                     {"requests", task.requests.size()},
+                     {"split_inside_a_token", counts.split_inside_a_token},
+                     {"truncated", counts.truncated},
+                     {"files", std::move(files)}});
+  }
+  return tasks;
+}
+
 nlohmann::json CompareJson(const quality::Comparison& comparison) {
   json configs = json::array();
   for (const ConfigurationResult& result : comparison.configurations) {
@@ -143,6 +163,7 @@ nlohmann::json CompareJson(const quality::Comparison& comparison) {
           {"prompts_sha256", comparison.inputs.prompts_sha256},
           {"text_tokens", comparison.inputs.text.size()},
           {"text_sha256", comparison.inputs.text_sha256},
+          {"tasks", Tasks(comparison.inputs)},
           {"seed", comparison.options.seed},
           {"noise", Metrics(comparison.noise)},
           {"configs", configs}};

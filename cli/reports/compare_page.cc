@@ -85,12 +85,21 @@ Markup Identity(const Comparison& comparison) {
                                               : "none")});
   files.rows.push_back({"ids of the prompts", Code(comparison.inputs.prompts_sha256)});
   files.rows.push_back({"ids of the text", Code(comparison.inputs.text_sha256)});
+  for (const quality::TaskRequests& task : comparison.inputs.tasks) {
+    for (const quality::TaskFile& file : task.task.files) {
+      files.rows.push_back({fmt::format("{}: {}, {} rows", task.task.name, file.path, file.rows),
+                            Code(file.sha256)});
+    }
+  }
   HtmlTable engines{
       .caption = "What was asked for, and what the engines say they loaded",
       .columns =
           {{"configuration"}, {"engine"}, {"weights"}, {"served as"}, {"echo"}, {"time", true}},
       .rows = {}};
   Markup notes;
+  for (const quality::TaskRequests& task : comparison.inputs.tasks) {
+    notes += Element("li", TaskText(task));
+  }
   for (const ConfigurationResult& r : comparison.configurations) {
     const quality::Configuration& c = r.configuration;
     engines.rows.push_back({c.name, r.engine_text.empty() ? c.engine : r.engine_text,

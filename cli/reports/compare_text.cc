@@ -163,6 +163,9 @@ std::string CompareMarkdown(const quality::Comparison& comparison) {
     absl::StrAppend(&text, "- ", CompareSentence(result), "\n");
   }
   absl::StrAppend(&text, "\n", Table(comparison), "\n", IdentityText(comparison), "\n");
+  for (const quality::TaskRequests& task : comparison.inputs.tasks) {
+    absl::StrAppend(&text, "\n", TaskText(task), "\n");
+  }
   absl::StrAppend(&text, "\nNoise floor (", comparison.noise.configuration.engine, "): KL ",
                   IntervalText(FindMetric(comparison.noise, "kl_mean")), ".\n");
   for (const ConfigurationResult& result : comparison.configurations) text += Section(result);

@@ -28,8 +28,9 @@ TEST(ReadmeTest, ListsAreCurrent) {
 }
 
 TEST(ReadmeTest, EveryVerbHasHelpWithTwoExamples) {
-  for (std::string verb : {"smoke", "replay", "bracket", "minimise", "show", "export",
-                           "golden check", "calibrate", "list", "doctor"}) {
+  for (std::string verb :
+       {"smoke", "replay", "bracket", "minimise", "show", "export", "golden check", "golden record",
+        "compare", "serve", "calibrate", "list", "doctor"}) {
     CommandResult result = RunCrosscheck(verb + " --help");
     EXPECT_EQ(result.exit_code, 0) << verb;
     size_t first = result.out.find("  crosscheck " + verb.substr(0, verb.find(' ')));
