@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""usage: ci/check_contract.py FOLDER [--sanitizer none|address] [--planted TARGET]
+"""usage: ci/check_contract.py FOLDER [--sanitizer none|address|undefined|address,undefined] [--planted TARGET]
 
 Checks every fuzz target of a built folder against the contract of OSS-Fuzz and ClusterFuzz, without their scripts:
 the folder is copied to a random place, made read-only, and each `*_fuzzer*` ELF in it is run with an empty environment.
@@ -19,7 +19,10 @@ import zipfile
 
 MARKER = b"LLVMFuzzerTestOneInput"
 LEAST_EDGES = 100
-LEAST_ASAN_CALLS = 1000
+LEAST_CALLS = {"address": 1000, "undefined": 168}  # of the sanitizer's functions, in a build with it
+MOST_CALLS = {"address": 0, "undefined": 200}  # and without it
+PREFIX = {"address": "__asan_", "undefined": "__ubsan_"}
+SYSTEM = re.compile(r"(libc|libm|libdl|libpthread|libresolv|librt|libgcc_s|libstdc\+\+|ld-linux-x86-64)\.so\.\d+$")
 SIGNATURE = re.compile(r"^Assertion failure: [a-z/-]+ FuzzerHash=[a-z]{8}$")
 
 
@@ -54,14 +57,20 @@ def check_elf(target):
         for path in match.group(1).split(":"):
             if path and not path.startswith("$ORIGIN"):
                 yield "searches libraries in %s, not beside itself" % path
+    for name in re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic):
+        beside = os.path.join(os.path.dirname(target), "lib", os.path.basename(name))
+        if not SYSTEM.match(name) and ("/" in name or not os.path.exists(beside)):
+            yield "needs %s, which is not in lib" % name
 
 
 def check_sanitizer(target, sanitizer):
-    calls = len(re.findall(r"call.*<__asan_", tool("objdump", "-d", "--no-show-raw-insn", target)))
-    if sanitizer == "address" and calls < LEAST_ASAN_CALLS:
-        yield "%d calls of the address sanitizer, expected at least %d" % (calls, LEAST_ASAN_CALLS)
-    if sanitizer == "none" and calls > 0:
-        yield "%d calls of the address sanitizer in a build without it" % calls
+    code = tool("objdump", "-d", "--no-show-raw-insn", target)
+    for name, prefix in PREFIX.items():
+        calls = len(re.findall(r"call.*<" + prefix, code))
+        if name in sanitizer.split(",") and calls < LEAST_CALLS[name]:
+            yield "%d calls of the %s sanitizer, expected at least %d" % (calls, name, LEAST_CALLS[name])
+        if name not in sanitizer.split(",") and calls > MOST_CALLS[name]:
+            yield "%d calls of the %s sanitizer in a build without it" % (calls, name)
 
 
 def check_runs(target, cwd):
@@ -134,7 +143,7 @@ def read_only(folder, writable):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("\n", 1)[0][len("usage: "):], description=__doc__.split("\n", 2)[2])
     parser.add_argument("folder")
-    parser.add_argument("--sanitizer", choices=["none", "address"], default="none")
+    parser.add_argument("--sanitizer", choices=["none", "address", "undefined", "address,undefined"], default="none")
     parser.add_argument("--planted")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:

@@ -90,6 +90,24 @@ class CheckContractTest(unittest.TestCase):
         build(self.folder, "toy_fuzzer", flags=["-fsanitize=fuzzer,address"])
         self.expect_broken("in a build without it")
 
+    def test_good_with_the_undefined_behaviour_sanitizer(self):
+        many = "".join("  sink += sink << %d;\n" % (i % 30) for i in range(300))
+        build(self.folder, "toy_fuzzer", body=many, flags=["-fsanitize=fuzzer,signed-integer-overflow"])
+        code, output = self.check("--sanitizer", "undefined")
+        self.assertEqual(code, 0, output)
+        self.expect_broken("calls of the undefined sanitizer in a build without it")
+
+    def test_another_sanitizer_than_undefined_behaviour(self):
+        build(self.folder, "toy_fuzzer")
+        self.expect_broken("calls of the undefined sanitizer, expected", "--sanitizer", "undefined")
+
+    def test_a_library_that_is_not_beside_it(self):
+        library = os.path.join(self.folder, "libforeign.so")
+        subprocess.run([COMPILER, "-shared", "-fPIC", "-xc", "/dev/null", "-o", library], check=True)
+        linked = ["-Wl,--no-as-needed", library, "-Wl,-rpath,$ORIGIN"]
+        build(self.folder, "toy_fuzzer", flags=[*ENGINE, *linked])
+        self.expect_broken("libforeign.so, which is not in lib")
+
     def test_uninstrumented(self):
         runtime = subprocess.run([COMPILER, "-print-file-name=libclang_rt.fuzzer-x86_64.a"], capture_output=True, text=True,
                                  check=True).stdout.strip()

@@ -82,7 +82,7 @@ absl::StatusOr<int> BracketAll(const BracketFlags& flags, nlohmann::json& json) 
   Executors executors(flags.deadline);
   bool judged = false;
   bool newest_bad = false;
-  for (const CaseFile& file : *files) {
+  for (const CaseFile& file : files->files) {
     for (const Property* property : file.properties) {
       if (InterruptFlag()) return absl::CancelledError("interrupted");
       auto bracket =

@@ -1,19 +1,18 @@
 // `crosscheck distil`: of a corpus, the smallest inputs that still show all that it shows.
 #include "fuzz/distil.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <set>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "cli/case_files.h"
 #include "cli/executors.h"
 #include "cli/verb.h"
+#include "fuzz/campaign/corpus_file.h"
 #include "fuzz/fuzz_target.h"
 #include "fuzz/run_case.h"
 #include "reference/safetensors.h"
@@ -30,149 +29,133 @@ struct DistilFlags {
   double deadline = 10;
 };
 
-struct Input {
-  std::string path;
-  bool is_case = false;
-  DistilInput input;
-};
+// Of --subject, or of the target's name; "" when neither is given.
+std::string SubjectOf(const DistilFlags& flags) {
+  if (!flags.subject.empty() || flags.target.empty()) return flags.subject;
+  const std::string name = std::filesystem::path(flags.target).filename().string();
+  return name.substr(0, name.find(std::string(kTargetSuffix)));
+}
 
-// The subject of the files that are bytes of a fuzz target; null when there are none.
-absl::StatusOr<const Subject*> SubjectOf(const DistilFlags& flags) {
-  std::string name = flags.subject;
-  if (name.empty() && !flags.target.empty()) {
-    name = std::filesystem::path(flags.target).filename().string();
-    name = name.substr(0, name.find(std::string(kTargetSuffix)));
+// Everything as the bytes of the target; what is of another subject is left out.
+void MakeTargetInputs(const TargetInputs& target, CaseFiles& read) {
+  std::vector<CaseFile> files;
+  for (const CaseFile& file : read.files) {
+    for (const Property* property : file.properties) {
+      if (property->subject != target.subject) continue;
+      CaseFile& made = files.emplace_back(file);
+      if (file.source == CaseSource::kTarget) continue;
+      made.source = CaseSource::kTarget;
+      made.content = TargetBytes(*property, file.value, target.limits);
+    }
   }
-  if (name.empty()) return nullptr;
-  const Subject* subject = FindSubject(name);
-  if (subject != nullptr) return subject;
-  std::vector<std::string> names;
-  for (const Subject* known : Subjects()) names.emplace_back(known->name);
+  read.files = std::move(files);
+}
+
+absl::StatusOr<CaseFiles> ReadInputs(const DistilFlags& flags, const Executor& executor) {
+  auto target = TargetInputsOf(SubjectOf(flags), executor);
+  if (!target.ok()) return target.status();
+  auto read = ReadCaseFiles(flags.paths, *target);
+  if (!read.ok()) return read;
+  if (!flags.target.empty()) MakeTargetInputs(**target, *read);
+  if (!read->files.empty()) return read;
   return absl::NotFoundError(
-      absl::StrCat("there is no subject '", name, "'; there are: ", absl::StrJoin(names, ", ")));
+      "no input in what was given: *.case and corpus.%06d are, and with --subject or --target any "
+      "file");
 }
 
-absl::StatusOr<std::vector<std::string>> FilesBelow(const std::vector<std::string>& paths) {
-  std::set<std::string> files;
-  for (const std::string& path : paths) {
-    std::error_code error;
-    if (std::filesystem::is_regular_file(path, error)) {
-      files.insert(path);
-      continue;
-    }
-    auto entries = std::filesystem::recursive_directory_iterator(path, error);
-    if (error) return absl::NotFoundError(absl::StrCat(path, ": ", error.message()));
-    for (const auto& entry : entries) {
-      if (entry.is_regular_file()) files.insert(entry.path().string());
-    }
-  }
-  return std::vector<std::string>(files.begin(), files.end());
-}
-
-// Sorted by path. Without a subject only case files are inputs.
-absl::StatusOr<std::vector<Input>> ReadInputs(const DistilFlags& flags, bool bytes_too) {
-  auto files = FilesBelow(flags.paths);
-  if (!files.ok()) return files.status();
-  std::vector<Input> inputs;
-  for (const std::string& path : *files) {
-    const bool is_case = absl::EndsWith(path, ".case");
-    if (!is_case && !bytes_too) continue;
-    if (is_case && !flags.target.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          path, ": --target takes the bytes of fuzz targets; distil cases without it"));
-    }
-    auto content = ReadFile(path);
-    if (!content.ok()) return content.status();
-    inputs.push_back({path, is_case, {.content = *std::move(content)}});
-  }
-  if (!inputs.empty()) return inputs;
-  return absl::NotFoundError(bytes_too ? "no file in what was given"
-                                       : "no *.case file in what was given; bytes of fuzz targets "
-                                         "need --subject or --target");
-}
-
-Bytes AsBytes(std::string_view text) {
-  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
-}
-
-void AddObserved(const Property& property, const Case& c, Executor& executor, DistilInput& input) {
-  const std::vector<uint64_t> features = ObservedFeatures(RunCase(property, c, executor), c);
-  input.features.insert(input.features.end(), features.begin(), features.end());
-}
-
-absl::Status Observe(const DistilFlags& flags, const Subject* subject, std::vector<Input>& inputs) {
-  Executors executors(flags.deadline);
-  auto executor = executors.Get(flags.engine);
-  if (!executor.ok()) return executor.status();
-  const Limits limits = FuzzLimits((*executor)->limits());
-  for (size_t i = 0; i < inputs.size(); ++i) {
+// What each input showed.
+absl::StatusOr<std::vector<std::vector<uint64_t>>> Observe(const std::vector<CaseFile>& files,
+                                                           Executor& executor) {
+  std::vector<std::vector<uint64_t>> features(files.size());
+  for (size_t i = 0; i < files.size(); ++i) {
     if (InterruptFlag()) return absl::CancelledError("interrupted; nothing was written");
-    if (LiveTerminal()) std::cerr << "\r" << i << " of " << inputs.size() << std::flush;
-    Input& input = inputs[i];
-    if (!input.is_case) {
-      const Bytes bytes = AsBytes(input.input.content);
-      const std::vector<const Property*> properties = PropertiesOf(*subject);
-      const Property& property = *properties[bytes.empty() ? 0 : bytes[0] % properties.size()];
-      const Case c = subject->read(bytes.empty() ? bytes : bytes.subspan(1), limits);
-      AddObserved(property, c, **executor, input.input);
-      continue;
-    }
-    auto file = ReadCaseFile(input.path);
-    if (!file.ok()) return file.status();
-    for (const Property* property : file->properties) {
-      AddObserved(*property, file->value, **executor, input.input);
+    if (LiveTerminal()) std::cerr << "\r" << i << " of " << files.size() << std::flush;
+    for (const Property* property : files[i].properties) {
+      const Verdict verdict = RunCase(*property, files[i].value, executor);
+      for (const uint64_t feature : ObservedFeatures(verdict, files[i].value)) {
+        features[i].push_back(feature);
+      }
     }
   }
   if (LiveTerminal()) std::cerr << "\r";
-  return absl::OkStatus();
+  return features;
 }
 
-absl::Status ReadEdges(const std::string& target, std::vector<Input>& inputs) {
+absl::StatusOr<std::vector<DistilInput>> FeaturesOf(const DistilFlags& flags,
+                                                    const std::vector<CaseFile>& files,
+                                                    Executor& executor) {
+  std::vector<DistilInput> inputs;
   std::vector<std::string> contents;
-  contents.reserve(inputs.size());
-  for (const Input& input : inputs) contents.push_back(input.input.content);
-  auto features = EdgeFeatures(target, contents);
+  inputs.reserve(files.size());
+  contents.reserve(files.size());
+  for (const CaseFile& file : files) contents.push_back(file.content);
+  auto features =
+      flags.target.empty() ? Observe(files, executor) : EdgeFeatures(flags.target, contents);
   if (!features.ok()) return features.status();
-  for (size_t i = 0; i < inputs.size(); ++i) inputs[i].input.features = std::move((*features)[i]);
-  return absl::OkStatus();
+  for (size_t i = 0; i < files.size(); ++i) {
+    inputs.push_back({std::move(contents[i]), std::move((*features)[i])});
+  }
+  return inputs;
 }
 
-// Named by content, so that distilled corpora can be merged.
-std::string OutputName(const Input& input) {
-  const std::string hash = absl::StrFormat("%016x", HashName(input.input.content));
-  if (!input.is_case) return hash;
-  return absl::StrCat(std::filesystem::path(input.path).stem().string(), ".", hash, ".case");
+// Files are named by content, so that distilled corpora can be merged. Inputs of campaigns become
+// the corpus file of one, from which a campaign can start.
+absl::Status Write(const std::string& folder, const std::vector<CaseFile>& kept) {
+  const std::string campaign = absl::StrCat(folder, "/", CorpusFileName(0));
+  if (std::filesystem::exists(campaign)) {
+    return absl::AlreadyExistsError(campaign + " exists already; name a new folder");
+  }
+  std::optional<CorpusWriter> writer;
+  for (const CaseFile& file : kept) {
+    absl::Status written;
+    const std::string hash = absl::StrFormat("%016x", HashName(file.content));
+    const std::string stem = std::filesystem::path(file.path).stem().string();
+    switch (file.source) {
+      case CaseSource::kCase:
+        written = WriteFile(absl::StrCat(folder, "/", stem, ".", hash, ".case"), file.content);
+        break;
+      case CaseSource::kTarget:
+        written = WriteFile(absl::StrCat(folder, "/", hash), file.content);
+        break;
+      case CaseSource::kCampaign:
+        if (!writer) {
+          auto opened = CorpusWriter::Open(campaign);
+          if (!opened.ok()) return opened.status();
+          writer.emplace(*std::move(opened));
+        }
+        written = writer->Append(file.content);
+    }
+    if (!written.ok()) return written;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<nlohmann::json> DistilAll(const DistilFlags& flags) {
-  auto subject = SubjectOf(flags);
-  if (!subject.ok()) return subject.status();
-  auto inputs = ReadInputs(flags, *subject != nullptr);
+  Executors executors(flags.deadline);
+  auto executor = executors.Get(flags.engine);
+  if (!executor.ok()) return executor.status();
+  auto read = ReadInputs(flags, **executor);
+  if (!read.ok()) return read.status();
+  auto inputs = FeaturesOf(flags, read->files, **executor);
   if (!inputs.ok()) return inputs.status();
-  absl::Status seen =
-      flags.target.empty() ? Observe(flags, *subject, *inputs) : ReadEdges(flags.target, *inputs);
-  if (!seen.ok()) return seen;
-  std::vector<DistilInput> of_inputs;
   std::set<uint64_t> features;
   int64_t bytes = 0, kept_bytes = 0, without = 0;
-  for (const Input& input : *inputs) {
-    of_inputs.push_back(input.input);
-    features.insert(input.input.features.begin(), input.input.features.end());
-    bytes += static_cast<int64_t>(input.input.content.size());
-    without += input.input.features.empty() ? 1 : 0;
+  for (const DistilInput& input : *inputs) {
+    features.insert(input.features.begin(), input.features.end());
+    bytes += static_cast<int64_t>(input.content.size());
+    without += input.features.empty() ? 1 : 0;
+  }
+  std::vector<CaseFile> kept;
+  for (const size_t i : Distil(*inputs)) {
+    kept.push_back(read->files[i]);
+    kept_bytes += static_cast<int64_t>(kept.back().content.size());
   }
   if (absl::Status made = PrepareOutputFolder(flags.out); !made.ok()) return made;
-  const std::vector<size_t> kept = Distil(of_inputs);
-  for (const size_t i : kept) {
-    const Input& input = (*inputs)[i];
-    absl::Status written =
-        WriteFile(absl::StrCat(flags.out, "/", OutputName(input)), input.input.content);
-    if (!written.ok()) return written;
-    kept_bytes += static_cast<int64_t>(input.input.content.size());
-  }
+  if (absl::Status written = Write(flags.out, kept); !written.ok()) return written;
   return nlohmann::json{{"schema", 1},
                         {"command", "distil"},
                         {"inputs", inputs->size()},
+                        {"unreadable", read->unreadable},
                         {"kept", kept.size()},
                         {"bytes", bytes},
                         {"kept_bytes", kept_bytes},
@@ -191,6 +174,9 @@ int RunDistil(const DistilFlags& flags) {
       std::cout << (*json)["ended_the_target"]
                 << " inputs end the target: findings, which are not kept\n";
     }
+    if ((*json)["unreadable"] > 0) {
+      std::cout << (*json)["unreadable"] << " inputs of campaigns cannot be read by this build\n";
+    }
   }
   const absl::Status written = WriteJson(*json, flags.json);
   return written.ok() ? kExitClean : Fail(written);
@@ -202,14 +188,16 @@ void AddDistil(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<DistilFlags>();
   CLI::App* verb =
       app.add_subcommand("distil", "Of a corpus, the smallest inputs that show all that it shows");
-  verb->add_option("paths", flags->paths, "Case files, files of a fuzz target, or folders of them")
+  verb->add_option(
+          "paths", flags->paths,
+          "Case files, corpus.%06d of campaigns, inputs of a fuzz target, or folders of them")
       ->required();
   verb->add_option("--out", flags->out, "Folder for the inputs that are kept")->required();
   verb->add_option("--target", flags->target,
-                   "A libFuzzer target: its edges decide, and files are its bytes");
-  verb->add_option("--subject", flags->subject,
-                   "Files that are no cases are the bytes of this subject's target");
-  verb->add_option("--engine", flags->engine, "The engine whose answers are observed");
+                   "A libFuzzer target: its edges decide, and its inputs are written");
+  verb->add_option("--subject", flags->subject, kSubjectHelp);
+  verb->add_option("--engine", flags->engine,
+                   "The engine whose answers are observed, or for which the target was built");
   verb->add_option("--deadline", flags->deadline, "Seconds per engine message")
       ->check(CLI::PositiveNumber);
   verb->add_option("--json", flags->json, "Write JSON to a file, '-' for stdout");
@@ -217,6 +205,7 @@ void AddDistil(CLI::App& app, int& exit_code) {
       "Without --target what a case showed decides: verdict, stage, decades of error and margin,\n"
       "labels of the generator. The order and the names of the inputs do not matter.\nExamples:\n"
       "  crosscheck distil seeds corpus/regressions --out small\n"
+      "  crosscheck distil campaign --out small && crosscheck fuzz --workdir small\n"
       "  crosscheck distil corpus --target build/fuzz/out/model_run_fuzzer --out small\n"
       "  crosscheck distil corpus --subject model_run --engine lattice@0.4.0 --out small");
   verb->callback([flags, &exit_code] { exit_code = RunDistil(*flags); });

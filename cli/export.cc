@@ -10,7 +10,6 @@
 #include <functional>
 #include <iostream>
 #include <limits>
-#include <map>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +18,7 @@
 #include "cli/verb.h"
 #include "engines/scratch_folder.h"
 #include "fmt/format.h"
+#include "fuzz/request_prompts.h"
 #include "reference/checkpoint.h"
 #include "reference/reference_model.h"
 #include "reference/safetensors.h"
@@ -30,21 +30,15 @@ struct ExportFlags {
   std::string path, folder;
 };
 
-struct Prompt {
-  std::vector<int32_t> ids;  // without masked positions
-  int generate = 0;          // greedy tokens that the case asks for
-};
-
 // What the plans of a case ask the engine about one model.
 struct ModelQuestions {
   std::shared_ptr<const ModelRecipe> model;
-  std::vector<Prompt> prompts;
+  std::vector<RequestPrompt> prompts;
   Json requests = Json::array();  // as the engine gets them
 
-  void Add(Prompt prompt) {
-    if (prompt.ids.empty()) return;
+  void Add(RequestPrompt prompt) {
     const auto known = std::find_if(prompts.begin(), prompts.end(),
-                                    [&](const Prompt& p) { return p.ids == prompt.ids; });
+                                    [&](const RequestPrompt& p) { return p.ids == prompt.ids; });
     if (known == prompts.end()) {
       prompts.push_back(std::move(prompt));
     } else {
@@ -52,38 +46,6 @@ struct ModelQuestions {
     }
   }
 };
-
-std::vector<int32_t> IdsOf(const Json& holder) {
-  const auto ids = holder.find("ids");
-  std::vector<int32_t> kept;
-  if (ids == holder.end() || !ids->is_array()) return kept;
-  const Json mask = holder.value("mask", Json::array());
-  for (size_t i = 0; i < ids->size(); ++i) {
-    const bool masked = i < mask.size() && mask[i] == 0;
-    if (!masked && (*ids)[i].is_number_integer()) kept.push_back((*ids)[i].get<int32_t>());
-  }
-  return kept;
-}
-
-// Prompts of one request: its sequences, its ids, or what its steps feed to each sequence.
-void AddPrompts(const Json& head, ModelQuestions& questions) {
-  for (const Json& sequence : head.value("sequences", Json::array())) {
-    questions.Add({IdsOf(sequence), 0});
-  }
-  const Json limit = head.value("max_tokens", Json(0));
-  questions.Add({IdsOf(head), limit.is_number_integer() ? limit.get<int>() : 0});
-  std::map<std::string, std::vector<int32_t>> fed;
-  for (const Json& step : head.value("steps", Json::array())) {
-    if (!step.is_object()) continue;
-    std::vector<int32_t>& ids = fed[step.value("sequence", Json()).dump()];
-    const std::vector<int32_t> more = IdsOf(step);
-    ids.insert(ids.end(), more.begin(), more.end());
-    if (const auto id = step.find("id"); id != step.end() && id->is_number_integer()) {
-      ids.push_back(id->get<int32_t>());
-    }
-  }
-  for (auto& [sequence, ids] : fed) questions.Add({std::move(ids), 0});
-}
 
 ModelQuestions QuestionsOf(const CaseFile& file) {
   ModelQuestions questions;
@@ -94,11 +56,11 @@ ModelQuestions QuestionsOf(const CaseFile& file) {
       if (!(*run.model == *questions.model)) continue;
       if (run.derive) continue;  // follows from answers, so the request is not known
       questions.requests.push_back(run.request.head);
-      AddPrompts(run.request.head, questions);
+      for (RequestPrompt& prompt : PromptsOf(run.request.head)) questions.Add(std::move(prompt));
     }
   }
   const ModelSpec* spec = questions.model == nullptr ? nullptr : &questions.model->spec;
-  std::erase_if(questions.prompts, [&](const Prompt& prompt) {  // what an engine must refuse
+  std::erase_if(questions.prompts, [&](const RequestPrompt& prompt) {  // what an engine must refuse
     return static_cast<int>(prompt.ids.size()) > spec->max_positions ||
            std::any_of(prompt.ids.begin(), prompt.ids.end(),
                        [&](int32_t id) { return id < 0 || id >= spec->vocab; });
@@ -143,8 +105,9 @@ absl::Status AddGreedy(const std::string& name, int count, const ModelSpec& spec
   return absl::OkStatus();
 }
 
-absl::Status AddPrompt(const std::string& name, const Prompt& prompt, const ReferenceModel& exact,
-                       const std::shared_ptr<const Model>& model, Answers& answers) {
+absl::Status AddPrompt(const std::string& name, const RequestPrompt& prompt,
+                       const ReferenceModel& exact, const std::shared_ptr<const Model>& model,
+                       Answers& answers) {
   const auto session = exact.NewSession();
   auto logits = session->Extend({.ids = prompt.ids});
   if (!logits.ok()) return logits.status();
@@ -170,7 +133,7 @@ absl::Status AddPrompt(const std::string& name, const Prompt& prompt, const Refe
 }
 
 absl::StatusOr<Answers> Answer(const std::shared_ptr<const Model>& model,
-                               const std::vector<Prompt>& prompts) {
+                               const std::vector<RequestPrompt>& prompts) {
   auto exact = MakeExactModel(model, ExactVariant::kFp64);
   if (!exact.ok()) return exact.status();
   Answers answers;
@@ -185,7 +148,7 @@ Json Description(const CaseFile& file, const ModelQuestions& questions, double f
   Json fields = Json::object();
   for (const auto& [name, value] : file.value.subject().fields(file.value)) fields[name] = value;
   Json prompts = Json::array();
-  for (const Prompt& prompt : questions.prompts) {
+  for (const RequestPrompt& prompt : questions.prompts) {
     prompts.push_back({{"ids", prompt.ids}, {"generate", prompt.generate}});
   }
   const bool found = !file.signature.property.empty();

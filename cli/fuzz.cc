@@ -112,6 +112,10 @@ absl::Status ReadProperties(const FuzzFlags& flags, CampaignOptions& options) {
   return absl::OkStatus();
 }
 
+bool UsesTargets(const FuzzFlags& flags) {
+  return flags.strategy == "all" || flags.strategy == "targets";
+}
+
 absl::StatusOr<CampaignOptions> MakeOptions(const FuzzFlags& flags) {
   CampaignOptions options;
   options.workdir = flags.workdir;
@@ -124,8 +128,9 @@ absl::StatusOr<CampaignOptions> MakeOptions(const FuzzFlags& flags) {
   options.jobs = flags.jobs;
   options.interrupted = &InterruptFlag();
   options.strategy = flags.strategy;
-  options.corpus_driver = flags.strategy != "random";
-  if (flags.strategy == "all") options.targets = FindTargets(flags, options.engines);
+  options.random_driver = flags.strategy != "targets";
+  options.corpus_driver = flags.strategy == "corpus" || flags.strategy == "all";
+  if (UsesTargets(flags)) options.targets = FindTargets(flags, options.engines);
   absl::Status status = ReadProperties(flags, options);
   status.Update(ReadDurations(flags, options));
   status.Update(ParseShard(flags.shard, options));
@@ -183,10 +188,10 @@ int RunFuzz(const FuzzFlags& flags) {
   auto baseline = CheckReportFlags(flags.reports);
   if (!baseline.ok()) return Fail(baseline.status());
   FuzzDisplay display(FormOf(flags));
-  if (options->targets.empty() && flags.strategy == "all") {
+  if (options->targets.empty() && UsesTargets(flags)) {
     display.Notice(
-        "no fuzz targets (build the `fuzz` preset or give --targets): random cases and "
-        "the corpus only");
+        "no fuzz targets (build the `fuzz` preset or give --targets): the search goes on without");
+    options->random_driver = true;
   }
   const CampaignObserver observer = display.Observer();
   auto ended = RunCampaign(*options, observer);
@@ -211,8 +216,8 @@ void AddFlags(CLI::App& verb, FuzzFlags& flags) {
   verb.add_option(
           "--strategy", flags.strategy,
           "random: random cases, which found most planted bugs (default); corpus: and mutated "
-          "inputs that showed something new; all: and fuzz targets")
-      ->check(CLI::IsMember({"all", "corpus", "random"}));
+          "inputs that showed something new; all: and fuzz targets; targets: these alone")
+      ->check(CLI::IsMember({"all", "corpus", "random", "targets"}));
   verb.add_option("--targets", flags.targets,
                   "Folder of fuzz targets that were built for this engine (default: that of the "
                   "fuzz preset, for lattice)");

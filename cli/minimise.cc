@@ -16,7 +16,7 @@ namespace {
 
 struct MinimiseFlags {
   std::string path;
-  std::string engine;
+  std::string engine, subject;
   std::string budget = "60s";
   std::string out = "findings";
   std::string json;
@@ -59,26 +59,25 @@ CorpusEntry MakeEntry(const Minimised& result, const std::string& engine,
 int RunMinimise(const MinimiseFlags& flags) {
   auto budget = ParseDuration(flags.budget);
   if (!budget.ok()) return Fail(budget.status());
-  auto file = ReadCaseFile(flags.path);
-  if (!file.ok()) return Fail(file.status());
   absl::Status folder = PrepareOutputFolder(flags.out);
   if (!folder.ok()) return Fail(folder);
-  const std::string engine = file->EngineOr(flags.engine);
-  auto executor = Executor::Create({.engine = engine, .deadline_seconds = flags.deadline});
-  if (!executor.ok()) return Fail(executor.status());
-  auto failure = FindFailure(*file, **executor);
+  auto opened = OpenCase(flags.path, flags.subject, flags.engine, flags.deadline);
+  if (!opened.ok()) return Fail(opened.status());
+  const CaseFile& file = opened->file;
+  Executor& executor = *opened->executor;
+  auto failure = FindFailure(file, executor);
   if (!failure.ok()) return Fail(failure.status());
   const auto& [property, verdict] = *failure;
   std::cout << "original, " << verdict.signature.ToString() << ":\n"
-            << file->value.subject().print(file->value);
+            << file.value.subject().print(file.value);
   MinimiseOptions options{
       .max_seconds = *budget, .interrupted = &InterruptFlag(), .progress = PrintProgress};
-  Minimised result = Minimise(*property, file->value, verdict, **executor, options);
+  Minimised result = Minimise(*property, file.value, verdict, executor, options);
   std::string localised;
   if (CanLocalise(*property, result.smallest, result.verdict)) {
-    localised = Localise(*property, result.smallest, result.verdict, **executor).ToLine();
+    localised = Localise(*property, result.smallest, result.verdict, executor).ToLine();
   }
-  auto path = WriteEntry(flags.out, MakeEntry(result, engine, localised));
+  auto path = WriteEntry(flags.out, MakeEntry(result, opened->engine, localised));
   if (!path.ok()) return Fail(path.status());
   std::cout << fmt::format(
       "\nsmallest after {} evaluations{}{}:\n{}\n{}\nwritten to {}\n", result.evaluations,
@@ -104,8 +103,10 @@ int RunMinimise(const MinimiseFlags& flags) {
 void AddMinimise(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<MinimiseFlags>();
   CLI::App* verb = app.add_subcommand("minimise", "Reduce a failing case, keeping its signature");
-  verb->add_option("case", flags->path, "A case file")->required();
+  verb->add_option("case", flags->path, "A case file, or an input of a fuzz target (--subject)")
+      ->required();
   verb->add_option("--engine", flags->engine, "Engine (default: the one the file records)");
+  verb->add_option("--subject", flags->subject, kSubjectHelp);
   verb->add_option("--budget", flags->budget, "Time to spend, e.g. 30s or 5m");
   verb->add_option("--deadline", flags->deadline, "Seconds per engine message")
       ->check(CLI::PositiveNumber);
@@ -115,7 +116,8 @@ void AddMinimise(CLI::App& app, int& exit_code) {
       "Ctrl-C keeps the smallest case so far.\nExamples:\n"
       "  crosscheck minimise "
       "findings/logit_closeness/logit_closeness.lattice.session.numeric.case\n"
-      "  crosscheck minimise big.case --engine faulty:token_logit --budget 5m --out smaller");
+      "  crosscheck minimise big.case --engine faulty:token_logit --budget 5m --out smaller\n"
+      "  crosscheck minimise crash-0a1b2c --subject model_run --engine lattice");
   verb->callback([flags, &exit_code] { exit_code = RunMinimise(*flags); });
 }
 

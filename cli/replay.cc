@@ -25,7 +25,7 @@ namespace {
 
 struct ReplayFlags {
   std::vector<std::string> paths;
-  std::string engines;
+  std::string engines, subject;
   std::string corpus = DefaultCorpusFolder();
   ReportFlags reports;
   double deadline = 10;
@@ -94,16 +94,35 @@ nlohmann::json RowJson(const Row& row) {
           {"message", row.verdict.message}};
 }
 
+// Bytes are read within the limits of the first engine, for which their target was built.
+absl::StatusOr<CaseFiles> ReadFiles(const ReplayFlags& flags, const std::string& first_engine,
+                                    Executors& executors) {
+  std::optional<TargetInputs> target;
+  if (!flags.subject.empty()) {
+    auto executor = executors.Get(first_engine);
+    if (!executor.ok()) return executor.status();
+    auto inputs = TargetInputsOf(flags.subject, **executor);
+    if (!inputs.ok()) return inputs.status();
+    target = *std::move(inputs);
+  }
+  auto files = ReadCaseFiles(flags.paths, target);
+  if (files.ok() && files->unreadable > 0) {
+    std::cerr << files->unreadable << " inputs of campaigns are left out: they are damaged, or "
+              << "this build does not have their property or a field\n";
+  }
+  return files;
+}
+
 absl::StatusOr<std::vector<Row>> ReplayAll(const ReplayFlags& flags) {
-  auto files = ReadCaseFiles(flags.paths);
-  if (!files.ok()) return files.status();
   auto known = ReadKnownIssuesOf(flags.corpus);
   if (!known.ok()) return known.status();
   auto chosen = ExpandEngines(flags.engines);
   if (!chosen.ok()) return chosen.status();
   Executors executors(flags.deadline);
+  auto files = ReadFiles(flags, chosen->empty() ? "lattice" : chosen->front(), executors);
+  if (!files.ok()) return files.status();
   std::vector<Row> rows;
-  for (const CaseFile& file : *files) {
+  for (const CaseFile& file : files->files) {
     std::vector<std::string> engines = *chosen;
     if (engines.empty()) engines = {file.EngineOr("")};
     for (const std::string& engine : engines) {
@@ -236,11 +255,16 @@ int RunReplay(const ReplayFlags& flags) {
 void AddReplay(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<ReplayFlags>();
   CLI::App* verb = app.add_subcommand("replay", "Run recorded cases again");
-  verb->add_option("paths", flags->paths, "Case files or folders")->required();
+  verb->add_option("paths", flags->paths,
+                   "Case files, corpus.%06d of a campaign, inputs of a fuzz target (--subject), or "
+                   "folders")
+      ->required();
   verb->add_option(
       "--engine", flags->engines,
       "Engines, comma-separated (default: the one each file records); NAME@* is every version "
       "that is built");
+  verb->add_option("--subject", flags->subject,
+                   absl::StrCat(kSubjectHelp, "; it was built for the first engine"));
   verb->add_option("--times", flags->times, "Runs of each case; all must agree")
       ->check(CLI::PositiveNumber);
   verb->add_option("--deadline", flags->deadline, "Seconds per engine message")
@@ -251,6 +275,7 @@ void AddReplay(CLI::App& app, int& exit_code) {
       "Examples:\n"
       "  crosscheck replay corpus/regressions\n"
       "  crosscheck replay findings/logit_closeness --engine lattice,torch --times 100\n"
+      "  crosscheck replay crash-0a1b2c --subject model_run --engine lattice,torch\n"
       "  crosscheck replay corpus/regressions --sarif - --baseline last.json");
   verb->callback([flags, &exit_code] { exit_code = RunReplay(*flags); });
 }

@@ -23,7 +23,7 @@ namespace {
 
 struct ShowFlags {
   std::string path;
-  std::string engine;
+  std::string engine, subject;
   std::string json;
   double deadline = 10;
 };
@@ -212,21 +212,19 @@ nlohmann::json ShowProperty(const CaseFile& file, const Property& property, Exec
 }
 
 int RunShow(const ShowFlags& flags) {
-  auto file = ReadCaseFile(flags.path);
-  if (!file.ok()) return Fail(file.status());
-  const std::string engine = file->EngineOr(flags.engine);
-  auto executor = Executor::Create({.engine = engine, .deadline_seconds = flags.deadline});
-  if (!executor.ok()) return Fail(executor.status());
-  const Subject& subject = file->value.subject();
-  std::cout << subject.print(file->value)
-            << "\nlabels: " << absl::StrJoin(subject.labels(file->value), ", ") << "\n";
+  auto opened = OpenCase(flags.path, flags.subject, flags.engine, flags.deadline);
+  if (!opened.ok()) return Fail(opened.status());
+  const CaseFile& file = opened->file;
+  const Subject& subject = file.value.subject();
+  std::cout << subject.print(file.value)
+            << "\nlabels: " << absl::StrJoin(subject.labels(file.value), ", ") << "\n";
   nlohmann::json json = {{"schema", 1},
                          {"command", "show"},
                          {"case", flags.path},
-                         {"engine", engine},
+                         {"engine", opened->engine},
                          {"properties", nlohmann::json::array()}};
-  for (const Property* property : file->properties)
-    json["properties"].push_back(ShowProperty(*file, *property, **executor));
+  for (const Property* property : file.properties)
+    json["properties"].push_back(ShowProperty(file, *property, *opened->executor));
   absl::Status written = WriteJson(json, flags.json);
   return written.ok() ? kExitClean : Fail(written);
 }
@@ -237,15 +235,18 @@ void AddShow(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<ShowFlags>();
   CLI::App* verb =
       app.add_subcommand("show", "What a case is and what each implementation answered");
-  verb->add_option("case", flags->path, "A case file")->required();
+  verb->add_option("case", flags->path, "A case file, or an input of a fuzz target (--subject)")
+      ->required();
   verb->add_option("--engine", flags->engine, "Engine (default: the one the file records)");
+  verb->add_option("--subject", flags->subject, kSubjectHelp);
   verb->add_option("--deadline", flags->deadline, "Seconds per engine message")
       ->check(CLI::PositiveNumber);
   verb->add_option("--json", flags->json, "Write JSON to a file, '-' for stdout");
   verb->footer(
       "Examples:\n"
       "  crosscheck show corpus/regressions/logit_closeness/x.case\n"
-      "  crosscheck show seeds/boundary_lengths.case --engine torch");
+      "  crosscheck show seeds/boundary_lengths.case --engine torch\n"
+      "  crosscheck show crash-0a1b2c --subject model_run");
   verb->callback([flags, &exit_code] { exit_code = RunShow(*flags); });
 }
 

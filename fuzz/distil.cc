@@ -113,7 +113,8 @@ absl::StatusOr<std::vector<std::vector<uint64_t>>> EdgeFeatures(
   // Set cover: each file's line holds all of its features, not only those that no file before had.
   auto child = ChildProcess::Start(
       {std::filesystem::absolute(target).string(), "-merge=1", "-set_cover_merge=1",
-       "-merge_control_file=" + control, folder + "/none", folder + "/all"},
+       "-merge_control_file=" + control, absl::StrCat("-artifact_prefix=", folder, "/"),
+       folder + "/none", folder + "/all"},
       {});
   if (!child.ok()) return child.status();
   const std::string end = (*child)->Wait(ChildProcess::Clock::now() + kMergeDeadline);

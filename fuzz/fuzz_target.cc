@@ -28,7 +28,9 @@ std::string Report(const Verdict& verdict, const Property& property, const Case&
   std::string text =
       absl::StrCat("crosscheck: ", std::string(kVerdictKindNames[static_cast<int>(verdict.kind)]),
                    " ", verdict.signature.ToString(), " on ", engine, "\n", verdict.message,
-                   "\nproperty = ", std::string(property.name), "\n", c.subject().print(c), "\n");
+                   "\nproperty = ", std::string(property.name), "\n", c.subject().print(c),
+                   "\nas a reduced case: crosscheck minimise INPUT --subject ",
+                   std::string(c.subject().name), " --engine ", engine, "\n");
   return text;
 }
 
@@ -59,6 +61,22 @@ std::vector<const Property*> PropertiesOf(const Subject& subject) {
     if (property->subject == &subject) properties.push_back(property);
   }
   return properties;
+}
+
+std::string TargetBytes(const Property& property, const Case& c, const Limits& limits) {
+  const std::vector<const Property*> properties = PropertiesOf(*property.subject);
+  const auto at = std::find(properties.begin(), properties.end(), &property);
+  return static_cast<char>(at - properties.begin()) +
+         property.subject->write(property.subject->clamp(c, limits));
+}
+
+const Property& PropertyOfInput(const Subject& subject, Bytes input) {
+  const std::vector<const Property*> properties = PropertiesOf(subject);
+  return *properties[input.empty() ? 0 : input[0] % properties.size()];
+}
+
+Case CaseOfInput(const Subject& subject, Bytes input, const Limits& limits) {
+  return subject.read(input.empty() ? input : input.subspan(1), limits);
 }
 
 std::string KnownFileOfThisProgram() {
@@ -97,16 +115,13 @@ absl::StatusOr<std::unique_ptr<FuzzTarget>> FuzzTarget::Open(const FuzzTargetOpt
 }
 
 const Property& FuzzTarget::PropertyOf(Bytes input) const {
-  return *properties_[input.empty() ? 0 : input[0] % properties_.size()];
+  return PropertyOfInput(*subject_, input);
 }
 
-Case FuzzTarget::CaseOf(Bytes input) const {
-  return subject_->read(input.empty() ? input : input.subspan(1), limits_);
-}
+Case FuzzTarget::CaseOf(Bytes input) const { return CaseOfInput(*subject_, input, limits_); }
 
 std::string FuzzTarget::BytesOf(const Property& property, const Case& c) const {
-  const auto at = std::find(properties_.begin(), properties_.end(), &property);
-  return static_cast<char>(at - properties_.begin()) + subject_->write(subject_->clamp(c, limits_));
+  return TargetBytes(property, c, limits_);
 }
 
 Verdict FuzzTarget::Judge(Bytes input) {
@@ -127,6 +142,14 @@ Verdict FuzzTarget::Judge(Bytes input) {
     return verdict;
   }
   return RunCase(property, CaseOf(input), **executor);
+}
+
+void FuzzTarget::WarmUp() {
+  const Case simplest = CaseOf({});
+  for (const Property* property : properties_) {
+    const std::string bytes = BytesOf(*property, simplest);
+    HitFeedback(Judge({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}));
+  }
 }
 
 bool FuzzTarget::IsNew(const Verdict& verdict, const Case& c) const {

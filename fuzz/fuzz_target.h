@@ -34,6 +34,12 @@ Limits FuzzLimits(Limits limits);
 // What the first byte of an input chooses among, in this order.
 std::vector<const Property*> PropertiesOf(const Subject& subject);
 
+// An input as a target reads it, and back: the byte that chooses the property, and the case within
+// the limits. Both are total.
+std::string TargetBytes(const Property& property, const Case& c, const Limits& limits);
+const Property& PropertyOfInput(const Subject& subject, Bytes input);
+Case CaseOfInput(const Subject& subject, Bytes input, const Limits& limits);
+
 class FuzzTarget {
  public:
   // Opens the engine. Errors: no such subject or engine, unreadable known issues.
@@ -45,6 +51,10 @@ class FuzzTarget {
   // The bytes that CaseOf and PropertyOf turn back into this.
   std::string BytesOf(const Property& property, const Case& c) const;
   Verdict Judge(Bytes input);
+  // Judges the simplest case of each property, so that what is made once (libraries that are
+  // loaded, tables) is there before a fork server forks and before coverage is credited to an
+  // input.
+  void WarmUp();
   // Neither known nor, without libtorch, marginal.
   bool IsNew(const Verdict& verdict, const Case& c) const;
   // What LLVMFuzzerTestOneInput does: judges, feeds the coverage back, and on a new finding prints

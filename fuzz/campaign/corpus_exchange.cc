@@ -16,10 +16,9 @@ namespace {
 
 // The first byte of a target's input chooses the property.
 std::string PropertyOf(const std::string& subject, const std::string& hex) {
-  const std::vector<const Property*> properties = PropertiesOf(*FindSubject(subject));
   const std::string first = FromHex(hex.substr(0, 2));
-  const size_t choice = first.empty() ? 0 : static_cast<unsigned char>(first[0]);
-  return std::string(properties[choice % properties.size()]->name);
+  const Bytes input(reinterpret_cast<const uint8_t*>(first.data()), first.size());
+  return std::string(PropertyOfInput(*FindSubject(subject), input).name);
 }
 
 }  // namespace
@@ -100,10 +99,7 @@ void CorpusExchange::GiveToTargets(const CorpusInput& input) {
   for (size_t i = 0; i < targets_.names().size() && !ledger_.disk_full(); ++i) {
     const int target = static_cast<int>(i);
     if (targets_.subject(target) != subject.name) continue;
-    const std::vector<const Property*> properties = PropertiesOf(subject);
-    const auto at = std::find(properties.begin(), properties.end(), input.property);
-    const std::string bytes = static_cast<char>(at - properties.begin()) +
-                              subject.write(subject.clamp(input.value, limits_));
+    const std::string bytes = TargetBytes(*input.property, input.value, limits_);
     // A help for the target's search; nothing is lost without it.
     targets_.AddSeed(target, bytes).IgnoreError();
   }

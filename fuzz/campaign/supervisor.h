@@ -25,7 +25,7 @@ struct CampaignOptions {
   std::string targets;                      // folder of fuzz targets; empty: none
   std::vector<std::string> worker_command;  // argv; "--slot i/n" is added
   std::string build, strategy = "all";      // written into the record
-  bool corpus_driver = true;
+  bool random_driver = true, corpus_driver = true;
   uint64_t seed = 1;
   int shard = 0, shards = 1;
   int jobs = 2;

@@ -19,7 +19,8 @@ absl::StatusOr<TaskSource> TaskSource::Create(Options options, uint64_t campaign
                                               Store& store) {
   TaskSource source(std::move(options));
   const Options& o = source.options_;
-  std::vector<std::string_view> drivers = {kRandomDriver};
+  std::vector<std::string_view> drivers;
+  if (o.random) drivers.push_back(kRandomDriver);
   if (o.corpus) drivers.push_back(kCorpusDriver);
   for (const std::string& engine : o.engines) {
     for (const std::string& property : o.properties) {
@@ -38,6 +39,10 @@ absl::StatusOr<TaskSource> TaskSource::Create(Options options, uint64_t campaign
                             .property = o.targets[i],
                             .driver = kLibFuzzerDriver,
                             .target = static_cast<int>(i)});
+  }
+  if (source.arms_.empty()) {
+    return absl::FailedPreconditionError(
+        "nothing to run: the folder of fuzz targets has none for these properties");
   }
   source.budget_ = Budget(source.arms_.size());
   return source;

@@ -36,6 +36,7 @@ class TaskSource {
  public:
   struct Options {
     std::vector<std::string> engines, properties, targets;
+    bool random = true;  // with arms that draw cases
     bool corpus = true;  // with arms that mutate the corpus
     uint64_t seed = 1;   // of this shard
     double batch_seconds = 1, slice_seconds = 30;

@@ -28,13 +28,13 @@ inline CampaignOptions QuickCampaign(const std::string& workdir, const std::stri
   return options;
 }
 
-// Runs until `enough` of what was recorded, at most a minute: no test depends on how fast this
+// Runs until `enough` of what was recorded, at most five minutes: no test depends on how fast this
 // machine is.
 class CampaignRun {
  public:
   explicit CampaignRun(CampaignOptions options) : options_(std::move(options)) {
     options_.interrupted = &stop_;
-    options_.max_seconds = 60;
+    options_.max_seconds = 300;
   }
   absl::StatusOr<std::string> Until(const std::function<bool(const CampaignRun&)>& enough) {
     CampaignObserver observer;
