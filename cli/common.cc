@@ -9,6 +9,8 @@
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "cli/verb.h"
 #include "crosscheck_build_info.h"
@@ -96,6 +98,21 @@ absl::StatusOr<double> ParseDuration(std::string_view text) {
 std::string_view BuildId() { return kBuildId; }
 
 std::string VersionText() { return absl::StrCat("crosscheck ", kBuildId, "\n", kLibraryVersions); }
+
+std::string CommandLine() {
+  const absl::StatusOr<std::string> bytes = ReadFile("/proc/self/cmdline");
+  if (!bytes.ok()) return "crosscheck";
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:=@+%";
+  std::vector<std::string> words = absl::StrSplit(*bytes, '\0');
+  words.pop_back();  // after the last terminator
+  for (std::string& word : words) {
+    if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) continue;
+    word = absl::StrCat("'", absl::StrReplaceAll(word, {{"'", "'\\''"}}), "'");
+  }
+  words[0] = "crosscheck";
+  return absl::StrJoin(words, " ");
+}
 
 std::string DefaultCorpusFolder() {
   return std::filesystem::is_directory("corpus") ? "corpus" : "";

@@ -15,6 +15,7 @@
 #include "fmt/format.h"
 #include "quality/apply_gates.h"
 #include "quality/gates.h"
+#include "quality/repeat_failures.h"
 #include "reference/safetensors.h"
 
 namespace crosscheck {
@@ -25,7 +26,7 @@ struct CompareFlags {
   std::string engine = "lattice", configurations = "fp32", gates, mode, scheme = "window", junit,
               summary;
   double dump_budget_gib = 8;
-  bool dry_run = false, no_text_prompts = false;
+  bool dry_run = false, no_text_prompts = false, sequential = false;
 };
 
 template <class Enum, size_t N>
@@ -85,6 +86,7 @@ absl::Status ReadFlags(CompareFlags& flags) {
   options.dump_budget_bytes = static_cast<int64_t>(flags.dump_budget_gib * (int64_t{1} << 30));
   options.inputs.seed = options.seed;
   options.build = std::string(BuildId());
+  options.command = CommandLine();
   options.interrupted = &InterruptFlag();
   options.progress = [progress = std::make_shared<ProgressLine>()](auto... arguments) {
     (*progress)(arguments...);
@@ -130,6 +132,9 @@ int RunCompare(CompareFlags& flags) {
   if (absl::Status status = ReadFlags(flags); !status.ok()) return Fail(status);
   auto gates = ReadGates(flags.gates);
   if (!gates.ok()) return Fail(gates.status());
+  gates->sequential = flags.sequential;
+  flags.options.gates = *gates;
+  flags.options.inputs.shuffled = flags.sequential;
   flags.options.inputs.prompts_wanted =
       flags.no_text_prompts ? 0 : quality::PromptsNeeded(*gates, flags.options.configurations);
   if (flags.dry_run) {
@@ -143,10 +148,13 @@ int RunCompare(CompareFlags& flags) {
   auto comparison = quality::Compare(flags.options);
   if (!comparison.ok()) return Fail(comparison.status());
   for (quality::ConfigurationResult& result : comparison->configurations) {
-    quality::ApplyGates(*gates, result);
+    quality::ApplyGates(*gates, result, comparison->inputs);
+  }
+  if (absl::Status status = quality::RepeatFailures(flags.options, *comparison); !status.ok()) {
+    return Fail(status);
   }
   if (absl::Status status = WritePages(*comparison, flags); !status.ok()) return Fail(status);
-  std::cout << CompareSummary(*comparison) << "report: " << flags.options.out << "/compare.md\n";
+  std::cout << CompareSummary(*comparison);
   return ExitCodeOf(*comparison);
 }
 
@@ -182,7 +190,13 @@ void AddTrackFlags(CLI::App& verb, CompareFlags& flags) {
   verb.add_option("--sampled-prompts", options.sampled_prompts,
                   "Prompts from which tokens are drawn at temperature 0.7 (default 8)")
       ->check(CLI::NonNegativeNumber);
-  verb.add_option("--sampled-seeds", options.sampled_seeds, "Draws from each of them (default 64)")
+  verb.add_option("--sampled-seeds", options.sampled_seeds, "Runs from each of them (default 32)")
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--draw-positions", options.draw_positions,
+                  "Positions at which each side's sampler draws from its own logits: those where "
+                  "the reference is most in doubt (default 16)")
+      ->check(CLI::NonNegativeNumber);
+  verb.add_option("--draws", options.draws, "Draws at each of them (default 4096)")
       ->check(CLI::PositiveNumber);
   verb.add_option("--seed", options.seed, "Seed of what is drawn (default 1)");
   verb.add_option("--mode", flags.mode,
@@ -226,6 +240,9 @@ void AddCompare(CLI::App& app, int& exit_code) {
                    "A further configuration: an already quantised checkpoint folder");
   verb->add_option("--lora", flags->options.adapter, "Adapter folder in PEFT's format");
   verb->add_option("--gates", flags->gates, "Gate file (default: built-in gates)");
+  verb->add_flag("--sequential", flags->sequential,
+                 "Look after every greedy prompt, in a seeded order, and add pieces of the text "
+                 "until an e-value decides each greedy gate or its max_prompts is reached");
   verb->add_option("--out", flags->options.out, "Folder for dumps and reports (default compare)");
   verb->add_option("--junit", flags->junit, "Write JUnit XML to a file");
   verb->add_option("--summary", flags->summary, "Write at most 20 lines for a pull request");

@@ -63,6 +63,9 @@ absl::StatusOr<double> ParseDuration(std::string_view text);
 std::string_view BuildId();
 std::string VersionText();
 
+// The command as it was given, fit for a shell.
+std::string CommandLine();
+
 // The corpus folder: `--corpus` when given, else ./corpus when it exists.
 std::string DefaultCorpusFolder();
 

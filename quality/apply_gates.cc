@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "quality/decision.h"
+#include "reference/error_bound.h"
 
 namespace crosscheck::quality {
 namespace {
@@ -25,7 +26,7 @@ double LayerValue(const Gate& gate, const LayerStage& stage) {
   if (gate.metric.name == "layer_cosine_mean") return stage.cosine_mean;
   if (gate.metric.name == "layer_cosine_min") return stage.cosine_least;
   if (gate.metric.name == "layer_relative_error_q99") return stage.relative_error_q99;
-  return stage.added_error_ratio;
+  return stage.added_error_ratio * (kReferenceMultiplier / gate.multiplier);
 }
 
 // One number for each layer: that of its worst stage among those that the gate names.
@@ -50,13 +51,78 @@ std::vector<double> LayerValues(const Gate& gate, const std::vector<LayerStage>&
   return values;
 }
 
+std::string BoundText(const Gate& gate) {
+  if (!gate.min && !gate.max) return "";
+  return absl::StrCat(gate.min ? ">= " : "<= ", gate.bound());
+}
+
 Decision Undecided(std::string reason) {
   Decision decision;
   decision.reason = std::move(reason);
   return decision;
 }
 
-Decision Decide(const Gate& gate, const GateFile& file, const ConfigurationResult& result) {
+// Of the metric, over the gate's own number of positions where it has one.
+MeanEstimate MeanOf(const Gate& gate, const Estimate& estimate, const ConfigurationResult& result) {
+  if (gate.positions > 0) return EstimateMean(result.KlClusters(gate.positions));
+  return {.mean = estimate.value,
+          .standard_error = estimate.standard_error,
+          .clusters = estimate.clusters};
+}
+
+bool IsGreedy(const Gate& gate) { return gate.metric.name.starts_with("greedy_match"); }
+
+std::vector<bool> Successes(const Gate& gate, absl::Span<const PromptMatch> matches) {
+  const bool margin_aware = gate.metric.name == "greedy_match_margin_aware";
+  std::vector<bool> successes;
+  successes.reserve(matches.size());
+  for (const PromptMatch& match : matches) {
+    successes.push_back(match.MatchesAt(gate.at, margin_aware));
+  }
+  return successes;
+}
+
+// The prompts that a sequential gate looks at, in its order, as far as they were run.
+struct Looked {
+  std::vector<bool> successes;
+  bool more = false;  // there are prompts that were not run
+};
+Looked LookInOrder(const Gate& gate, const Inputs& inputs,
+                   const std::vector<PromptMatch>& matches) {
+  const std::vector<bool> successes = Successes(gate, matches);
+  const auto most = static_cast<size_t>(gate.max_prompts);
+  Looked looked;
+  for (const int prompt : inputs.order) {
+    if (most == 0 && prompt >= inputs.given) continue;
+    if (most > 0 && looked.successes.size() == most) break;
+    looked.more = static_cast<size_t>(prompt) >= successes.size();
+    if (looked.more) break;
+    looked.successes.push_back(successes[static_cast<size_t>(prompt)]);
+  }
+  return looked;
+}
+
+Decision DecideGreedy(const Gate& gate, const GateFile& file, const Inputs& inputs,
+                      const ConfigurationResult& result) {
+  const bool measured = static_cast<size_t>(gate.at) < result.first_divergence.size();
+  if (!measured) return Undecided("not measured: " + MetricName(gate));
+  if (!file.sequential || !IsSequential(gate) || inputs.order.empty()) {
+    const std::vector<bool> successes = Successes(gate, result.matches);
+    return DecideRate(gate, std::count(successes.begin(), successes.end(), true),
+                      static_cast<int64_t>(successes.size()), file.confidence);
+  }
+  const Looked looked = LookInOrder(gate, inputs, result.matches);
+  Decision decision = DecideInOrder(gate, looked.successes, file.confidence);
+  absl::StrAppend(&decision.reason, " after ", decision.trials, " prompts in the seeded order");
+  if (decision.outcome == Outcome::kUndecided) {
+    absl::StrAppend(&decision.reason, ", all that max_prompts and the text give");
+  }
+  return decision;
+}
+
+Decision Decide(const Gate& gate, const GateFile& file, const Inputs& inputs,
+                const ConfigurationResult& result) {
+  if (IsGreedy(gate)) return DecideGreedy(gate, file, inputs, result);
   if (gate.metric.kind == MetricKind::kLayer) {
     const std::vector<double> values = LayerValues(gate, result.layers);
     if (values.empty()) return Undecided("the engine shows no such stage");
@@ -69,14 +135,15 @@ Decision Decide(const Gate& gate, const GateFile& file, const ConfigurationResul
     case MetricKind::kRate:
       return DecideRate(gate, estimate.count, estimate.clusters, file.confidence);
     case MetricKind::kMean:
-      return DecideMean(gate,
-                        {.mean = estimate.value,
-                         .standard_error = estimate.standard_error,
-                         .clusters = estimate.clusters},
-                        file.confidence);
+      return DecideMean(gate, MeanOf(gate, estimate, result), file.confidence);
     default:
       return DecideValue(gate, estimate.value);
   }
+}
+
+// NAME@ENGINE is the configuration NAME.
+bool Applies(const Gate& gate, const std::string& configuration) {
+  return gate.AppliesTo(configuration.substr(0, configuration.find('@')));
 }
 
 GateVerdict VerdictOf(Outcome outcome, OnUndecided on_undecided) {
@@ -87,15 +154,17 @@ GateVerdict VerdictOf(Outcome outcome, OnUndecided on_undecided) {
 
 }  // namespace
 
-void ApplyGates(const GateFile& gates, ConfigurationResult& result) {
+void ApplyGates(const GateFile& gates, ConfigurationResult& result, const Inputs& inputs) {
   for (const Gate& gate : gates.gates) {
     const std::string& name = result.configuration.name;
-    if (!gate.AppliesTo(name.substr(0, name.find('@')))) continue;
-    const Decision decision = Decide(gate, gates, result);
+    if (!Applies(gate, name)) continue;
+    const Decision decision = Decide(gate, gates, inputs, result);
     result.gates.push_back({.gate = gate.name,
                             .metric = MetricName(gate),
                             .verdict = VerdictOf(decision.outcome, gates.on_undecided),
-                            .text = decision.reason});
+                            .text = decision.reason,
+                            .bound = BoundText(gate),
+                            .prompts = decision.trials});
   }
 }
 
@@ -104,14 +173,25 @@ int PromptsNeeded(const GateFile& gates, const std::vector<Configuration>& confi
   int64_t needed = 0;
   for (const Gate& gate : gates.gates) {
     const bool applies = std::any_of(
-        configurations.begin(), configurations.end(), [&](const Configuration& configuration) {
-          return gate.AppliesTo(configuration.name.substr(0, configuration.name.find('@')));
-        });
-    if (!applies || gate.metric.kind != MetricKind::kRate || !gate.min || *gate.min >= 1) continue;
-    needed = std::max(
-        needed, std::min(gate.max_prompts, TrialsToPass(*gate.min, kMisses, gates.confidence)));
+        configurations.begin(), configurations.end(),
+        [&](const Configuration& configuration) { return Applies(gate, configuration.name); });
+    if (!applies || !IsGreedy(gate) || !gate.min || *gate.min >= 1) continue;
+    const bool to_the_end = gates.sequential && IsSequential(gate);
+    const int64_t enough =
+        to_the_end ? gate.max_prompts : TrialsToPass(*gate.min, kMisses, gates.confidence);
+    needed = std::max(needed, std::min(gate.max_prompts, enough));
   }
   return static_cast<int>(needed);
+}
+
+bool NeedsMorePrompts(const GateFile& gates, const std::string& configuration, const Inputs& inputs,
+                      const std::vector<PromptMatch>& matches) {
+  return std::any_of(gates.gates.begin(), gates.gates.end(), [&](const Gate& gate) {
+    if (!Applies(gate, configuration) || !IsGreedy(gate) || !IsSequential(gate)) return false;
+    const Looked looked = LookInOrder(gate, inputs, matches);
+    return looked.more &&
+           DecideInOrder(gate, looked.successes, gates.confidence).outcome == Outcome::kUndecided;
+  });
 }
 
 }  // namespace crosscheck::quality

@@ -7,12 +7,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "quality/apply_gates.h"
 #include "quality/candidate_folder.h"
 #include "quality/choice_track.h"
 #include "quality/compare_plan.h"
+#include "quality/generation_summary.h"
 #include "quality/layers.h"
 #include "quality/manifest.h"
+#include "quality/metrics/layer_distance.h"
 #include "quality/reference_questions.h"
+#include "quality/sampled_track.h"
 #include "quality/sha256.h"
 #include "reference/checkpoint.h"
 #include "reference/error_bound.h"
@@ -23,6 +27,8 @@ namespace {
 // What a dump beside the reference's is for.
 enum class SideRole { kNoise, kWithoutAdapter, kCandidate };
 constexpr std::string_view kRoleNames[] = {"noise", "without-adapter", "candidate"};
+
+constexpr int kRound = 32;  // prompts that are added at once while a sequential gate is open
 
 // Everything that one comparison shares.
 class Runner {
@@ -81,23 +87,29 @@ class Runner {
     reference_hash_ = Sha256(manifest.dump());
     auto writer = DumpWriter::Open(DumpFolder("reference"), manifest);
     if (!writer.ok()) return writer.status();
-    Recorder recorder(*reference_side_, **writer, nullptr,
+    reference_writer_ = *std::move(writer);
+    Recorder recorder(*reference_side_, *reference_writer_, nullptr,
                       Recording("reference", comparison_.mode));
-    absl::Status status = recorder.Greedy(comparison_.inputs.prompts, options_.greedy_tokens,
-                                          comparison_.inputs.given, LongestRun(options_));
+    absl::Status status = recorder.Greedy(comparison_.inputs.prompts, 0, comparison_.inputs.given,
+                                          LongestRun(options_));
+    if (status.ok() && !sequential()) status = RunFurther(recorder, AllPrompts());
     if (status.ok()) status = MakeTracks();
     for (const Track& track : tracks_) {
       if (status.ok()) status = recorder.Logits(track);
     }
     if (status.ok()) {
-      status = RecordChoices(*reference_side_, **writer, "reference", nullptr);
+      status = RecordChoices(*reference_side_, *reference_writer_, "reference", nullptr);
     }
+    if (status.ok()) status = PlanSampled();
     if (status.ok()) status = RecordSampled(recorder, nullptr);
     if (status.ok()) {
       status =
           Skippable("layers", recorder.Layers(tracks_[0], options_.layer_prompts, spec_), nullptr);
     }
-    if (!status.ok()) return status;
+    return status.ok() ? OpenReferenceDump() : status;
+  }
+
+  absl::Status OpenReferenceDump() {
     auto reader = DumpReader::Open(DumpFolder("reference"));
     if (!reader.ok()) return reader.status();
     reference_dump_ = *std::move(reader);
@@ -167,20 +179,12 @@ class Runner {
     status = CheckComparable(reference_dump_->manifest(), (*dump)->manifest());
     if (!status.ok()) return status;
     if (role == SideRole::kNoise) {
-      auto errors = LargestErrors(**dump);
+      auto errors = ErrorsOf(**dump);
       if (!errors.ok()) return errors.status();
-      for (const double error : *errors) allowed_.push_back(kReferenceMultiplier * error);
+      for (const double e : errors->largest) allowed_.push_back(kReferenceMultiplier * e);
+      for (const double e : errors->rms) spread_.push_back(kReferenceMultiplier * e);
     }
-    ReferenceQuestions ask(*reference_side_, *reference_dump_, comparison_.inputs);
-    status = Summarise(
-        *reference_dump_, **dump,
-        {.inputs = &comparison_.inputs,
-         .allowed = &allowed_,
-         .greedy_tokens = options_.greedy_tokens,
-         .eos = spec_.eos,
-         .gap = [&](int item, int at, int token) { return ask.GapOf(item, at, token); },
-         .nll = [&](int item, const std::vector<int32_t>& ids) { return ask.NllOf(item, ids); }},
-        result);
+    status = Summarise(*reference_dump_, **dump, Questions(), result);
     if (!status.ok() || role != SideRole::kCandidate) return status;
     AddAdapterEffect(result);
     return MeasureLayers({.reference = reference_dump_.get(),
@@ -191,18 +195,35 @@ class Runner {
                          result);
   }
 
+  // What a summary may ask of the reference.
+  SummaryInputs Questions() {
+    const auto ask = std::make_shared<ReferenceQuestions>(*reference_side_, *reference_dump_,
+                                                          comparison_.inputs);
+    return {
+        .inputs = &comparison_.inputs,
+        .allowed = &allowed_,
+        .spread = &spread_,
+        .greedy_tokens = options_.greedy_tokens,
+        .eos = spec_.eos,
+        .seed = options_.seed,
+        .gap = [ask](int item, int at, int token) { return ask->GapOf(item, at, token); },
+        .nll = [ask](int item, const std::vector<int32_t>& ids) { return ask->NllOf(item, ids); }};
+  }
+
   // How much of the adapter's effect an engine misses (quality.md 3.10): 0 none, 1 all of it.
   void AddAdapterEffect(ConfigurationResult& result) const {
     if (!comparison_.without_adapter) return;
-    const auto theirs = result.metrics.find("kl_mean");
-    const auto effect = comparison_.without_adapter->metrics.find("kl_mean");
-    if (theirs == result.metrics.end() || effect == comparison_.without_adapter->metrics.end())
-      return;
-    Estimate ratio{.value = theirs->second.value / effect->second.value};
-    ratio.count = theirs->second.count;
-    ratio.clusters = theirs->second.clusters;
-    result.metrics["lora_effect_ratio"] = ratio;
-    if (ratio.value >= 0.5) {
+    const std::vector<Cluster> theirs = result.KlClusters();
+    const std::vector<Cluster> effect = comparison_.without_adapter->KlClusters();
+    if (theirs.empty() || theirs.size() != effect.size()) return;
+    const EffectRatio ratio = AdapterEffect(
+        theirs, effect, 0.95, Stream(options_.seed, "bootstrap").Fork("lora_effect_ratio"));
+    Estimate estimate = result.metrics["kl_mean"];
+    estimate.value = ratio.ratio;
+    estimate.lower = ratio.interval.lower;
+    estimate.upper = ratio.interval.upper;
+    result.metrics["lora_effect_ratio"] = estimate;
+    if (ratio.hardly_applied()) {
       result.findings.push_back({"adapter", "the engine hardly applies the adapter"});
     }
   }
@@ -266,12 +287,47 @@ class Runner {
       served = *std::move(opened);
     }
     Recorder generator(served ? *served : side, writer, nullptr, recording);
-    status =
-        Skippable("greedy", generator.Greedy(comparison_.inputs.prompts, options_.greedy_tokens),
-                  &result.skips);
+    status = Skippable("greedy", RecordGreedy(generator, configuration.name), &result.skips);
     if (status.ok()) status = RecordSampled(generator, &result.skips);
     if (served) result.seconds += served->seconds();
     return status;
+  }
+
+  bool sequential() const { return !comparison_.inputs.order.empty(); }
+  int AllPrompts() const { return static_cast<int>(comparison_.inputs.prompts.size()); }
+
+  // Prompts beyond the given ones, [given, last), in the rounds in which they are added.
+  absl::Status RunFurther(Recorder& recorder, int last) const {
+    absl::Status status;
+    for (int at = comparison_.inputs.given; status.ok() && at < last; at += kRound) {
+      status = recorder.Greedy(comparison_.inputs.prompts, at, std::min(at + kRound, last),
+                               options_.greedy_tokens);
+    }
+    return status;
+  }
+
+  // All prompts; where gates are sequential, as many as decide them (quality.md 6).
+  absl::Status RecordGreedy(Recorder& recorder, const std::string& name) {
+    const Inputs& inputs = comparison_.inputs;
+    absl::Status status = recorder.Greedy(inputs.prompts, 0, inputs.given, options_.greedy_tokens);
+    if (!status.ok()) return status;
+    if (!sequential()) return RunFurther(recorder, AllPrompts());
+    std::vector<PromptMatch> matches;
+    for (int recorded = inputs.given;; recorded = std::min(recorded + kRound, AllPrompts())) {
+      Recorder reference(*reference_side_, *reference_writer_, nullptr,
+                         Recording("reference", comparison_.mode));
+      status = RunFurther(reference, recorded);
+      if (status.ok()) status = RunFurther(recorder, recorded);
+      if (status.ok()) status = OpenReferenceDump();
+      if (!status.ok()) return status;
+      auto dump = DumpReader::Open(DumpFolder(name));
+      if (!dump.ok()) return dump.status();
+      status = MatchPrompts(*reference_dump_, **dump, Questions(), matches, nullptr);
+      if (!status.ok() || recorded == AllPrompts() ||
+          !NeedsMorePrompts(options_.gates, name, inputs, matches)) {
+        return status;
+      }
+    }
   }
 
   // Only the log-likelihoods count, so neither side keeps logits.
@@ -286,24 +342,41 @@ class Runner {
     return absl::OkStatus();
   }
 
-  absl::Status RecordSampled(Recorder& recorder, std::vector<Skip>* skips) {
-    const std::vector<Prompt>& prompts = comparison_.inputs.prompts;
-    const auto count =
-        std::min<ptrdiff_t>(options_.sampled_prompts, static_cast<ptrdiff_t>(prompts.size()));
-    return Skippable("sampled",
-                     recorder.Sampled({prompts.begin(), prompts.begin() + count},
-                                      options_.sampled_seeds, options_.sampled_tokens, 0.7),
-                     skips);
+  absl::Status PlanSampled() {
+    auto reader = DumpReader::Open(DumpFolder("reference"));
+    if (!reader.ok()) return reader.status();
+    auto plan =
+        PlanSampling(**reader, tracks_[0], options_.sampled_prompts, options_.draw_positions);
+    if (!plan.ok()) return plan.status();
+    sampled_ = *std::move(plan);
+    return absl::OkStatus();
+  }
+
+  absl::Status RecordSampled(Recorder& recorder, std::vector<Skip>* skips) const {
+    std::vector<Prompt> prompts;
+    prompts.reserve(sampled_.prompts.size());
+    for (const int i : sampled_.prompts) {
+      prompts.push_back(comparison_.inputs.prompts[static_cast<size_t>(i)]);
+    }
+    absl::Status status = Skippable("sampled",
+                                    recorder.Sampled(prompts, options_.sampled_seeds,
+                                                     options_.sampled_tokens, kSamplingTemperature),
+                                    skips);
+    if (!status.ok()) return status;
+    return Skippable(
+        "draws", recorder.Draws(sampled_.contexts, options_.draws, kSamplingTemperature), skips);
   }
 
   const CompareOptions& options_;
   Comparison comparison_;
   std::vector<Track> tracks_;  // forced, then text and steps when there is a text
+  SampledPlan sampled_;
   std::unique_ptr<Side> reference_side_;
+  std::unique_ptr<DumpWriter> reference_writer_;
   std::unique_ptr<DumpReader> reference_dump_;
   std::unique_ptr<ReferenceRows> reference_rows_;
   std::string reference_hash_;
-  std::vector<double> allowed_;  // by prompt
+  std::vector<double> allowed_, spread_;  // by prompt
   ModelSpec spec_;
 };
 

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "quality/configuration.h"
+#include "quality/gates.h"
 #include "quality/inputs.h"
 #include "quality/recorder.h"
 #include "quality/summary.h"
@@ -30,14 +31,17 @@ struct CompareOptions {
   std::string adapter;          // folder in PEFT's format, on both sides
   InputOptions inputs;
   std::string out;  // dumps go to its subfolder "dumps"
+  // Where inputs.shuffled: greedy prompts are added until each of the sequential ones is decided.
+  GateFile gates;
   int greedy_tokens = 50, forced_positions = 100;
   int layer_prompts = 4;
   int sampled_prompts = 8, sampled_seeds = 32, sampled_tokens = 8;
+  int draw_positions = 16, draws = 4096;
   std::optional<LogitMode> mode;  // of the reference's dump; default: full while it fits the budget
   int top_k = 1024, tail_samples = 256;  // of mode topk
   int64_t dump_budget_bytes = int64_t{8} << 30;
   uint64_t seed = 1;
-  std::string build;  // of this program, for the report
+  std::string build, command;  // of this program, for the report
   const std::atomic<bool>* interrupted = nullptr;
   std::function<void(std::string_view side, std::string_view track, int64_t done, int64_t total)>
       progress;

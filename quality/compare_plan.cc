@@ -99,10 +99,11 @@ absl::StatusOr<std::vector<std::string>> DescribeComparison(const CompareOptions
   const int further = static_cast<int>(inputs.prompts.size()) - inputs.given;
   const std::string mode(kLogitModeNames[static_cast<size_t>(comparison.mode)]);
   std::vector<std::string> lines = {
-      absl::StrFormat("reference: %s; %d prompts, %d further ones from the text, %d tokens of text "
-                      "in %d windows",
-                      comparison.reference, inputs.given, further, inputs.text.size(),
-                      inputs.windows.size()),
+      absl::StrFormat("reference: %s; %d prompts, %s%d further ones from the text, %d tokens of "
+                      "text in %d windows",
+                      comparison.reference, inputs.given,
+                      inputs.order.empty() ? "" : "until each sequential gate is decided at most ",
+                      further, inputs.text.size(), inputs.windows.size()),
       absl::StrFormat("positions: at most %d for each side; greedy tokens: at most %d",
                       Positions(comparison),
                       static_cast<int64_t>(inputs.prompts.size()) * options.greedy_tokens),

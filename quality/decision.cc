@@ -105,6 +105,7 @@ int64_t TrialsToFail(double min, int64_t misses, double confidence) {
 Decision DecideRate(const Gate& gate, int64_t successes, int64_t trials, double confidence) {
   Decision d;
   d.estimate = trials == 0 ? kNan : static_cast<double>(successes) / static_cast<double>(trials);
+  d.trials = trials;
   if (trials == 0) {
     d.limits = {0, 1};
     d.reason = "no prompt was judged";
@@ -199,16 +200,19 @@ double LogEvidenceBelow(double bound, int64_t successes, int64_t misses) {
          std::log(bound) - s * std::log(bound) - f * std::log1p(-bound);
 }
 
+bool IsSequential(const Gate& gate) {
+  return gate.metric.kind == MetricKind::kRate && gate.rule == GateRule::kInterval &&
+         gate.bound() > 0 && gate.bound() < 1;
+}
+
 Decision DecideSequentially(const Gate& gate, int64_t successes, int64_t trials,
                             double confidence) {
-  if (gate.rule == GateRule::kPoint || gate.bound() <= 0 || gate.bound() >= 1) {
-    return DecideRate(gate, successes, trials, confidence);
-  }
+  Decision d = DecideRate(gate, successes, trials, confidence);
+  if (!IsSequential(gate) || trials == 0) return d;
   const int64_t misses = trials - successes;
   const double above = LogEvidenceAbove(gate.bound(), successes, misses);
   const double below = LogEvidenceBelow(gate.bound(), successes, misses);
   const double needed = -std::log(1 - confidence);
-  Decision d = DecideRate(gate, successes, trials, confidence);
   d.more = 0;
   d.outcome = Outcome::kUndecided;
   if (std::max(above, below) >= needed) {
@@ -217,6 +221,17 @@ Decision DecideSequentially(const Gate& gate, int64_t successes, int64_t trials,
   d.reason = fmt::format(
       "{}/{} against {} {:g}: e-values above {:.3g}, below {:.3g}, {:.3g} needed", successes,
       trials, Comparison(gate), gate.bound(), std::exp(above), std::exp(below), std::exp(needed));
+  return d;
+}
+
+Decision DecideInOrder(const Gate& gate, const std::vector<bool>& successes, double confidence) {
+  int64_t sum = 0, trials = 0;
+  Decision d = DecideSequentially(gate, 0, 0, confidence);
+  for (const bool success : successes) {
+    sum += success;
+    d = DecideSequentially(gate, sum, ++trials, confidence);
+    if (IsSequential(gate) && d.outcome != Outcome::kUndecided) break;
+  }
   return d;
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "quality/gates.h"
@@ -23,6 +24,7 @@ struct Decision {
   double estimate = 0;
   Interval
       limits;  // each one-sided at the file's confidence; equal to the estimate by rule "point"
+  int64_t trials = 0;  // prompts that were looked at; 0: the metric is no rate
   int64_t more = 0;    // further prompts that would decide if they agree with the estimate; 0: none
   std::string reason;  // one sentence with the numbers
 };
@@ -50,8 +52,13 @@ int64_t TrialsToFail(double min, int64_t misses, double confidence);
 // looks: E >= 20 proves a rate above `bound` (below it) at 5 %. 0 < bound < 1.
 double LogEvidenceAbove(double bound, int64_t successes, int64_t misses);
 double LogEvidenceBelow(double bound, int64_t successes, int64_t misses);
-// The sequential form of DecideRate: stops at E >= 1 / (1 - confidence).
+// The sequential form of DecideRate: decided at E >= 1 / (1 - confidence).
 Decision DecideSequentially(const Gate& gate, int64_t successes, int64_t trials, double confidence);
+// Looks after every prompt and stops at the first decision: what came after it does not count.
+Decision DecideInOrder(const Gate& gate, const std::vector<bool>& successes, double confidence);
+// Whether e-values can decide the gate: a rate by the rule "interval", its bound above 0 and
+// below 1.
+bool IsSequential(const Gate& gate);
 
 // 2: some fail; 1: else some undecided, unless the file says otherwise; 0. No decision at all is 1:
 // nothing was proven.

@@ -131,6 +131,10 @@ void CheckGate(TableReader& reader, const Gate& gate) {
   reader.Check(share, "share_of_layers", "\"share_of_layers\" must be above 0 and at most 1");
   reader.Check(gate.multiplier > 0, "m", "\"m\" must be positive");
   reader.Check(gate.positions >= 0, "positions", "\"positions\" must not be negative");
+  const bool forced_kl =
+      gate.metric.name == "kl_mean" && (gate.track.empty() || gate.track == "forced");
+  reader.Check(gate.positions == 0 || forced_kl, "positions",
+               "\"positions\" belongs to kl_mean of the track forced");
   reader.Check(gate.max_prompts >= 0, "max_prompts", "\"max_prompts\" must not be negative");
   const bool rate = gate.metric.kind == MetricKind::kRate;
   reader.Check(!rate || (gate.bound() >= 0 && gate.bound() <= 1), gate.min ? "min" : "max",
@@ -218,6 +222,10 @@ const std::vector<GateMetric>& GateMetrics() {
       {"total_variation_mean", kMean, "mean total variation"},
       {"delta_p_rms", kValue, "RMS of the change of the true token's probability"},
       {"perplexity_log_ratio", kMean, "ln(candidate's perplexity / reference's)"},
+      {"sampled_p_value", kValue, "draws against the reference's law: f32 and f16 only"},
+      {"sampled_effect", kValue, "(chi-square less its degrees of freedom) / draws of the same"},
+      {"sampler_p_value", kValue, "draws against the law of the engine's own logits"},
+      {"flips_p_value", kValue, "as many other choices at near ties by legal rounding"},
       {"sampled_kl_mean", kMean, "mean KL at the sampling temperature"},
       {"excess_nll", kMean, "mean NLL by the reference of the candidate's text, less of its own"},
       {"token_match", kMean, "mean share of equal tokens of the generated texts"},

@@ -50,7 +50,7 @@ struct Gate {
   std::string against;             // "" or "same-weights"
   std::optional<double> min, max;  // exactly one, except for layer_added_error, which has neither
   int at = 0;                      // greedy metrics: the first `at` tokens
-  int positions = 0;               // of the forced track; 0: all
+  int positions = 0;               // kl_mean: the first so many of the forced track; 0: all
   double share_of_layers = 0.9;    // layer metrics
   double multiplier = 2;           // `m` of layer_added_error
   int64_t max_prompts = 0;         // up to which prompts are added; 0: none are
@@ -66,6 +66,7 @@ struct Gate {
 struct GateFile {
   double confidence = 0.95;
   OnUndecided on_undecided = OnUndecided::kExit1;
+  bool sequential = false;  // not in the file: e-values decide rates, prompt by prompt
   std::vector<Gate> gates;
 };
 

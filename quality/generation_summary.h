@@ -8,9 +8,15 @@
 
 namespace crosscheck::quality {
 
+// Adds the prompts beyond those that `matches` has, as far as the candidate's dump goes. A first
+// divergence is a near tie where the reference's logit of the chosen token is within twice the
+// allowed error of its best. `divergences` may be null.
+absl::Status MatchPrompts(DumpReader& reference, DumpReader& candidate, const SummaryInputs& inputs,
+                          std::vector<PromptMatch>& matches,
+                          std::vector<GreedyDivergence>* divergences);
+
 // Metrics greedy_match_10 and …_50 with their margin-aware forms, divergences and their histogram.
-// A first divergence is a near tie where the reference's logit of the chosen token is within twice
-// the allowed error of its best. Nothing where the candidate generated nothing.
+// Nothing where the candidate generated nothing.
 absl::Status SummariseGreedy(DumpReader& reference, DumpReader& candidate,
                              const SummaryInputs& inputs, ConfigurationResult& result);
 

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "properties/stream.h"
 #include "quality/prompt_ids.h"
 #include "quality/sha256.h"
 #include "reference/safetensors.h"
@@ -51,8 +53,19 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> OpenTokenizer(const InputOptions& opt
   return tokenizer;
 }
 
+// In the place of all prompts: pieces of the text that no other run of these options had.
+absl::Status TakeFreshPrompts(const InputOptions& options, Inputs& inputs) {
+  auto pieces = TextPrompts(inputs.text, options.fresh_from + options.fresh, options.seed);
+  if (!pieces.ok()) return pieces.status();
+  inputs.prompts.assign(pieces->begin() + options.fresh_from, pieces->end());
+  inputs.given = options.fresh;
+  inputs.text.clear();
+  return absl::OkStatus();
+}
+
 // Further prompts: pieces of the text, up to the number that was asked for.
 absl::Status AddTextPrompts(const InputOptions& options, Inputs& inputs) {
+  if (options.fresh > 0) return TakeFreshPrompts(options, inputs);
   inputs.given = static_cast<int>(inputs.prompts.size());
   const int more = options.prompts_wanted - inputs.given;
   if (inputs.text.empty() || more <= 0) return absl::OkStatus();
@@ -62,6 +75,21 @@ absl::Status AddTextPrompts(const InputOptions& options, Inputs& inputs) {
   if (!pieces.ok()) return pieces.status();
   std::move(pieces->begin(), pieces->end(), std::back_inserter(inputs.prompts));
   return absl::OkStatus();
+}
+
+// A uniform shuffle of all, in which those from `given` on are then put into their own order.
+std::vector<int> PromptOrder(int prompts, int given, uint64_t seed) {
+  std::vector<int> order(static_cast<size_t>(prompts));
+  std::iota(order.begin(), order.end(), 0);
+  Stream stream(seed, "prompt order");
+  for (int i = prompts - 1; i > 0; --i) {
+    std::swap(order[static_cast<size_t>(i)], order[static_cast<size_t>(stream.Int(0, i))]);
+  }
+  int next = given;
+  for (int& index : order) {
+    if (index >= given) index = next++;
+  }
+  return order;
 }
 
 }  // namespace
@@ -76,6 +104,9 @@ absl::StatusOr<Inputs> ReadInputs(const InputOptions& options, const std::string
   if (options.limit > 0 && inputs.prompts.size() > static_cast<size_t>(options.limit)) {
     inputs.prompts.resize(static_cast<size_t>(options.limit));
   }
+  // Whatever order a file has, no table changes.
+  std::sort(inputs.prompts.begin(), inputs.prompts.end(),
+            [](const Prompt& a, const Prompt& b) { return a.id < b.id; });
   auto tokenizer = OpenTokenizer(options, model_folder, inputs.prompts);
   if (!tokenizer.ok()) return tokenizer.status();
   if (absl::Status s = EncodePrompts(tokenizer->get(), &inputs.prompts); !s.ok()) return s;
@@ -86,6 +117,9 @@ absl::StatusOr<Inputs> ReadInputs(const InputOptions& options, const std::string
     inputs.bos = inputs.text[0];
   }
   if (absl::Status s = AddTextPrompts(options, inputs); !s.ok()) return s;
+  if (options.shuffled) {
+    inputs.order = PromptOrder(static_cast<int>(inputs.prompts.size()), inputs.given, options.seed);
+  }
   for (Prompt& prompt : inputs.prompts) prompt.max_tokens = max_tokens;
   absl::Status fits = FitPrompts(context, vocab, options.truncate_left, &inputs.prompts);
   if (!fits.ok()) return fits;

@@ -22,6 +22,9 @@ struct InputOptions {
   int limit = 0;             // prompts; 0: all
   int text_tokens = 0;       // of the text; 0: all
   int prompts_wanted = 0;    // pieces of the text are added up to so many
+  bool shuffled = false;     // makes Inputs::order
+  // Only `fresh` pieces of the text, beyond the first `fresh_from`, and no text; 0: as above.
+  int fresh = 0, fresh_from = 0;
   WindowPlan windows;
   int step_targets = 256;      // of the text, evaluated token by token
   bool truncate_left = false;  // cut prompts that do not fit the context instead of refusing them
@@ -30,8 +33,11 @@ struct InputOptions {
 };
 
 struct Inputs {
-  std::vector<Prompt> prompts;  // all with ids
+  std::vector<Prompt> prompts;  // all with ids; the given ones by their id
   int given = 0;                // of them, first; the others are pieces of the text, run greedily
+  // Indices of prompts in the order in which a sequential gate looks at them: a seeded shuffle in
+  // which pieces of the text, which are from seeded places, keep their order. Empty: no such gate.
+  std::vector<int> order;
   std::vector<int32_t> text;
   std::vector<Window> windows;              // of the text
   std::string prompts_sha256, text_sha256;  // of the ids, comma-separated

@@ -61,7 +61,11 @@ Json MakeManifest(std::string_view role, const Side& side, const Json& model, co
                       {{"prompts", options.sampled_prompts},
                        {"seeds", options.sampled_seeds},
                        {"tokens", options.sampled_tokens},
-                       {"temperature", 0.7}}},
+                       {"temperature", kSamplingTemperature}}},
+                     {"draws",
+                      {{"positions", options.draw_positions},
+                       {"draws", options.draws},
+                       {"temperature", kSamplingTemperature}}},
                      {"layers", {{"items", options.layer_prompts}}},
                      {"choice", Tasks(inputs)}}},
                    {"mode", kLogitModeNames[static_cast<size_t>(mode)]},
@@ -79,7 +83,7 @@ Json MakeManifest(std::string_view role, const Side& side, const Json& model, co
 
 absl::Status CheckComparable(const Json& reference, const Json& candidate) {
   for (const char* key : {"/prompts_sha256", "/text_sha256", "/tokenizer", "/model/vocab",
-                          "/tracks", "/stat_columns"}) {
+                          "/tracks", "/stat_columns", "/prompt_order"}) {
     const Json::json_pointer pointer(key);
     const Json absent;
     const Json& a = reference.contains(pointer) ? reference[pointer] : absent;

@@ -108,12 +108,12 @@ absl::StatusOr<Track> ForcedTrack(DumpReader& dump, absl::Span<const Prompt> pro
 Recorder::Recorder(Side& side, DumpWriter& writer, ReferenceRows* reference, RecordOptions options)
     : side_(side), writer_(writer), reference_(reference), options_(std::move(options)) {}
 
-std::vector<Shard> Recorder::Shards(const std::string& track, int items,
-                                    int64_t largest_item_bytes) const {
+std::vector<Shard> Recorder::Shards(const std::string& track, int items, int64_t largest_item_bytes,
+                                    int first) const {
   const auto per_shard = static_cast<int>(std::clamp<int64_t>(
       kShardBytes / std::max<int64_t>(largest_item_bytes, 1), 1, kItemsPerShard));
   std::vector<Shard> shards;
-  for (int first = 0; first < items; first += per_shard) {
+  for (; first < items; first += per_shard) {
     shards.push_back({track, first, std::min(items, first + per_shard)});
   }
   return shards;
@@ -190,24 +190,21 @@ absl::Status Recorder::RecordItem(const Track& track, int index, std::vector<Ten
   return absl::OkStatus();
 }
 
-absl::Status Recorder::Greedy(const std::vector<Prompt>& prompts, int max_tokens, int longer,
-                              int longer_max_tokens) {
-  done_ = 0;
-  total_ = static_cast<int64_t>(prompts.size());
-  return ForEachItem(
-      Shards("greedy", static_cast<int>(prompts.size()), 1),
-      [&](int item, std::vector<Tensor>& tensors) {
-        const Prompt& prompt = prompts[static_cast<size_t>(item)];
-        auto generated =
-            side_.Generate(prompt.ids, prompt.text, item < longer ? longer_max_tokens : max_tokens);
-        if (!generated.ok()) return generated.status();
-        tensors.push_back(Ids(TensorName("greedy", item, "prompt"), prompt.ids));
-        tensors.push_back(Ids(TensorName("greedy", item, "ids"), generated->ids));
-        // 1: the model's end-of-sequence id came next; 0: the budget ended it.
-        tensors.push_back(Ids(TensorName("greedy", item, "ended"), {generated->stop != "length"}));
-        if (options_.progress) options_.progress("greedy", ++done_, total_);
-        return absl::OkStatus();
-      });
+absl::Status Recorder::Greedy(const std::vector<Prompt>& prompts, int first, int last,
+                              int max_tokens) {
+  done_ = first;
+  total_ = last;
+  return ForEachItem(Shards("greedy", last, 1, first), [&](int item, std::vector<Tensor>& tensors) {
+    const Prompt& prompt = prompts[static_cast<size_t>(item)];
+    auto generated = side_.Generate(prompt.ids, prompt.text, max_tokens);
+    if (!generated.ok()) return generated.status();
+    tensors.push_back(Ids(TensorName("greedy", item, "prompt"), prompt.ids));
+    tensors.push_back(Ids(TensorName("greedy", item, "ids"), generated->ids));
+    // 1: the model's end-of-sequence id came next; 0: the budget ended it.
+    tensors.push_back(Ids(TensorName("greedy", item, "ended"), {generated->stop != "length"}));
+    if (options_.progress) options_.progress("greedy", ++done_, total_);
+    return absl::OkStatus();
+  });
 }
 
 absl::Status Recorder::Sampled(const std::vector<Prompt>& prompts, int seeds, int max_tokens,
@@ -237,6 +234,29 @@ absl::Status Recorder::Sampled(const std::vector<Prompt>& prompts, int seeds, in
         tensors.push_back(MakeTensor(TensorName("sampled", item, "ids"), {seeds, max_tokens},
                                      absl::MakeConstSpan(ids)));
         if (options_.progress) options_.progress("sampled", ++done_, total_);
+        return absl::OkStatus();
+      });
+}
+
+absl::Status Recorder::Draws(const std::vector<std::vector<int32_t>>& contexts, int draws,
+                             double temperature) {
+  done_ = 0;
+  total_ = static_cast<int64_t>(contexts.size());
+  return ForEachItem(
+      Shards("draws", static_cast<int>(contexts.size()), int64_t{4} * (draws + side_.vocab())),
+      [&](int item, std::vector<Tensor>& tensors) {
+        const std::vector<int32_t>& ids = contexts[static_cast<size_t>(item)];
+        const int last = static_cast<int>(ids.size());
+        auto rows = side_.LogitRows(ids, {last - 1, last}, Evaluation::kDecode);
+        if (!rows.ok()) return rows.status();
+        auto tokens = side_.Draw(rows->f32, temperature,
+                                 MixBits(options_.seed + static_cast<uint64_t>(item)), draws);
+        if (!tokens.ok()) return tokens.status();
+        tensors.push_back(Ids(TensorName("draws", item, "ids"), ids));
+        tensors.push_back(MakeTensor(TensorName("draws", item, "logits"), {side_.vocab()},
+                                     absl::MakeConstSpan(rows->f32)));
+        tensors.push_back(Ids(TensorName("draws", item, "tokens"), *tokens));
+        if (options_.progress) options_.progress("draws", ++done_, total_);
         return absl::OkStatus();
       });
 }

@@ -48,16 +48,20 @@ class Recorder {
   // Each writes the shards that the dump does not have yet. Unimplemented: the engine cannot answer
   // this track. Cancelled: interrupted; what was finished is kept.
   absl::Status Logits(const Track& track);
-  // The first `longer` prompts get another budget of tokens.
-  absl::Status Greedy(const std::vector<Prompt>& prompts, int max_tokens, int longer = 0,
-                      int longer_max_tokens = 0);
+  // Prompts [first, last), at most `max_tokens` each. Shards begin at `first`, so that a dump goes
+  // on only with the same ranges.
+  absl::Status Greedy(const std::vector<Prompt>& prompts, int first, int last, int max_tokens);
   // `seeds` continuations of each prompt.
   absl::Status Sampled(const std::vector<Prompt>& prompts, int seeds, int max_tokens,
                        double temperature);
+  // `draws` tokens of the side's sampler from its own logits after each of `contexts`.
+  absl::Status Draws(const std::vector<std::vector<int32_t>>& contexts, int draws,
+                     double temperature);
   absl::Status Layers(const Track& forced, int items, const ModelSpec& spec);
 
  private:
-  std::vector<Shard> Shards(const std::string& track, int items, int64_t largest_item_bytes) const;
+  std::vector<Shard> Shards(const std::string& track, int items, int64_t largest_item_bytes,
+                            int first = 0) const;
   // Writes each missing shard of a track; `record` appends the tensors of one item.
   absl::Status ForEachItem(const std::vector<Shard>& shards,
                            const std::function<absl::Status(int, std::vector<Tensor>&)>& record);

@@ -115,11 +115,11 @@ absl::Status Side::Load() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Message> Side::Call(Json head) {
-  if (!model_.is_null()) head["model"] = model_;
+absl::StatusOr<Message> Side::Call(Json head, std::vector<Tensor> tensors) {
   const std::string op = head["op"];
+  if (!model_.is_null() && op != "draw") head["model"] = model_;
   const auto start = std::chrono::steady_clock::now();
-  Reply reply = engine_->Call({.head = std::move(head), .tensors = {}});
+  Reply reply = engine_->Call({.head = std::move(head), .tensors = std::move(tensors)});
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!reply.ok()) return StatusOf(*reply.failure, absl::StrCat(options_.engine, ", ", op));
   return std::move(reply.message);
@@ -172,6 +172,30 @@ absl::StatusOr<Generated> Side::Generate(absl::Span<const int32_t> ids, std::str
   auto answer = Call(std::move(head));
   if (!answer.ok()) return answer.status();
   return ReadGenerated(*answer);
+}
+
+absl::StatusOr<std::vector<int32_t>> Side::Draw(absl::Span<const float> logits, double temperature,
+                                                uint64_t seed, int draws) {
+  SamplingParameters parameters;
+  parameters.temperature = temperature;
+  std::vector<Tensor> tensors = {
+      MakeTensor("logits", {static_cast<int64_t>(logits.size())}, logits)};
+  auto answer = Call({{"op", "draw"},
+                      {"parameters", SamplingJson(parameters)},
+                      {"history", Json::array()},
+                      {"seed", seed},
+                      {"draws", draws}},
+                     std::move(tensors));
+  if (!answer.ok()) return answer.status();
+  const auto tokens = IntegersField(answer->head, "tokens");
+  if (!tokens.ok() || tokens->size() != static_cast<size_t>(draws)) {
+    return absl::AbortedError(absl::StrCat(options_.engine, " drew other than ", draws, " tokens"));
+  }
+  for (const int64_t token : *tokens) {
+    if (token >= 0 && token < vocab_) continue;
+    return absl::AbortedError(absl::StrCat(options_.engine, " drew token ", token));
+  }
+  return std::vector<int32_t>(tokens->begin(), tokens->end());
 }
 
 absl::StatusOr<std::vector<Tensor>> Side::Taps(absl::Span<const int32_t> ids) {

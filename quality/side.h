@@ -75,6 +75,10 @@ class Side {
   // for engines that take a prompt as text; OutOfRange: their tokenizer makes other ids of it.
   absl::StatusOr<Generated> Generate(absl::Span<const int32_t> ids, std::string_view text,
                                      int max_tokens, double temperature = 0, uint64_t seed = 0);
+  // `draws` tokens of one stream of the engine's sampler from these logits, no filter, no penalty.
+  // Unimplemented: it shows no sampler.
+  absl::StatusOr<std::vector<int32_t>> Draw(absl::Span<const float> logits, double temperature,
+                                            uint64_t seed, int draws);
   // Intermediate values of one pass over ids, in the names of docs/localisation.md; `stages` empty:
   // all that the engine has.
   absl::StatusOr<std::vector<Tensor>> Taps(absl::Span<const int32_t> ids);
@@ -90,7 +94,7 @@ class Side {
   Side(SideOptions options, std::unique_ptr<Engine> engine)
       : options_(std::move(options)), engine_(std::move(engine)) {}
   absl::Status Load();
-  absl::StatusOr<Message> Call(Json head);
+  absl::StatusOr<Message> Call(Json head, std::vector<Tensor> tensors = {});
   bool HasPath(std::string_view path) const;
 
   SideOptions options_;

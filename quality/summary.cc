@@ -7,52 +7,20 @@
 
 #include "absl/strings/str_cat.h"
 #include "quality/choice_track.h"
+#include "quality/dump_table.h"
+#include "quality/flips.h"
 #include "quality/generation_summary.h"
+#include "quality/metrics/agreement.h"
 #include "quality/metrics/cluster.h"
 #include "quality/metrics/perplexity.h"
 #include "quality/metrics/quantile.h"
 #include "quality/position_metrics.h"
 #include "quality/position_stat.h"
+#include "quality/sampled_track.h"
 #include "quality/text_summary.h"
 
 namespace crosscheck::quality {
 namespace {
-
-enum StatColumn { kMax = 1, kSecond, kArgMax, kTies, kEntropy, kTarget, kNan, kPositiveInfinity };
-enum MetricColumn {
-  kKl,
-  kReverseKl,
-  kTotalVariation,
-  kCentredLinf,
-  kCentredRms,
-  kOverlap5,
-  kOverlap10,
-  kOverlap100,
-  kRank,
-  kGap
-};
-
-// The columns of one item's F64 [positions, columns] tensor.
-struct Table {
-  absl::Span<const double> values;
-  int columns = 1;
-  int rows() const { return static_cast<int>(values.size()) / columns; }
-  double at(int row, int column) const {
-    return values[static_cast<size_t>(row) * columns + column];
-  }
-};
-
-absl::StatusOr<Table> ReadTable(DumpReader& dump, const std::string& track, int item,
-                                std::string_view what, int columns) {
-  auto tensor = dump.Read(track, item, what);
-  if (!tensor.ok()) return tensor.status();
-  if ((*tensor)->dtype != DType::kF64 || (*tensor)->shape.size() != 2 ||
-      (*tensor)->shape[1] != columns) {
-    return absl::FailedPreconditionError(absl::StrCat(dump.folder(), ": ", (*tensor)->name,
-                                                      " is no F64 [positions, ", columns, "]"));
-  }
-  return Table{(*tensor)->As<double>(), columns};
-}
 
 Estimate ToEstimate(const std::vector<Cluster>& clusters) {
   const MeanEstimate mean = EstimateMean(clusters);
@@ -76,6 +44,7 @@ class PerItem {
     ++clusters_[static_cast<size_t>(item)].count;
   }
   Estimate Result() const { return ToEstimate(clusters_); }
+  const std::vector<Cluster>& clusters() const { return clusters_; }
 
  private:
   std::vector<Cluster> clusters_;
@@ -99,7 +68,8 @@ class TrackSummary {
         inputs_(inputs),
         result_(result),
         items_(candidate.Items(track_)),
-        means_(9, PerItem(items_)) {}
+        means_(10, PerItem(items_)),
+        bootstrap_(Stream(inputs.seed, "bootstrap").Fork(track_)) {}
 
   absl::Status Run() {
     if (items_ == 0) return absl::OkStatus();
@@ -116,7 +86,18 @@ class TrackSummary {
   }
 
  private:
-  enum Mean { kKlMean, kReverse, kVariation, kSameTop, kTop5, kTop10, kTop100, kChange, kDecided };
+  enum Mean {
+    kKlMean,
+    kReverse,
+    kVariation,
+    kSameTop,
+    kTop5,
+    kTop10,
+    kTop100,
+    kChange,
+    kSquaredChange,
+    kDecided
+  };
 
   absl::Status AddItem(int item) {
     auto ours = ReadTable(reference_, track_, item, "stat", kStatColumns);
@@ -131,6 +112,7 @@ class TrackSummary {
     }
     reference_nll_.emplace_back();
     candidate_nll_.emplace_back();
+    kl_rows_.emplace_back(static_cast<size_t>(ours->rows()), std::nan(""));
     WorstPosition worst{.track = track_, .item = NameOf(item)};
     for (int t = 0; t < ours->rows(); ++t) AddPosition(item, t, *ours, *theirs, *metrics, worst);
     if (worst.kl > 0) result_.worst.push_back(worst);
@@ -151,7 +133,8 @@ class TrackSummary {
     const double kl = metrics.at(t, kKl);
     if (std::isinf(kl)) ++support_violations_;
     if (std::isfinite(kl)) {
-      kl_.push_back(kl);
+      kl_.Add(item, kl);
+      kl_rows_.back()[static_cast<size_t>(t)] = kl;
       if (by_position_.size() <= static_cast<size_t>(t)) by_position_.resize(t + 1);
       by_position_[static_cast<size_t>(t)].push_back(kl);
     }
@@ -172,9 +155,10 @@ class TrackSummary {
     AddDecided(item, ours.at(t, kMax) - ours.at(t, kSecond), same);
     const double p = ours.at(t, kTarget), q = theirs.at(t, kTarget);
     if (std::isnan(p)) return;
-    means_[kChange].Add(item, std::exp(q) - std::exp(p));
-    squared_change_ += (std::exp(q) - std::exp(p)) * (std::exp(q) - std::exp(p));
-    ++targets_;
+    const double change = std::exp(q) - std::exp(p);
+    means_[kChange].Add(item, change);
+    means_[kSquaredChange].Add(item, change * change);
+    changes_.Add(item, change);
     reference_nll_.back().push_back(-p);
     candidate_nll_.back().push_back(-q);
   }
@@ -182,7 +166,8 @@ class TrackSummary {
   // Agreement where the reference's margin leaves no doubt.
   void AddDecided(int item, double margin, bool same) {
     if (track_ != "forced" || inputs_.allowed->empty()) return;
-    if (margin > 2 * (*inputs_.allowed)[static_cast<size_t>(item)]) {
+    const double allowed = (*inputs_.allowed)[static_cast<size_t>(item)];
+    if (IsDecided(margin, allowed, allowed)) {
       means_[kDecided].Add(item, same ? 1 : 0);
     }
   }
@@ -216,31 +201,72 @@ class TrackSummary {
     if (track_ != "forced") FinishPerplexity();
   }
 
+  // Quantiles of values with the bootstrap's intervals, as metrics PREFIX_median, …
+  void SetQuantiles(const std::string& prefix, const ClusteredValues& values,
+                    const std::vector<std::pair<std::string, double>>& quantiles) {
+    std::vector<double> sorted = values.values(), fractions;
+    if (sorted.empty()) return;
+    std::sort(sorted.begin(), sorted.end());
+    for (const auto& [name, fraction] : quantiles) fractions.push_back(fraction);
+    const std::vector<Interval> intervals =
+        values.QuantileIntervals(fractions, items_, 0.95, bootstrap_.Fork(prefix));
+    for (size_t i = 0; i < fractions.size(); ++i) {
+      Estimate estimate = Number(QuantileOfSorted(sorted, fractions[i]),
+                                 static_cast<int64_t>(sorted.size()), items_);
+      estimate.lower = intervals[i].lower;
+      estimate.upper = intervals[i].upper;
+      Set(absl::StrCat(prefix, "_", quantiles[i].first), estimate);
+    }
+  }
+
   void FinishQuantiles() {
-    const Distribution d = DistributionOf(kl_);
+    SetQuantiles("kl", kl_, {{"median", 0.5}, {"q99", 0.99}, {"q999", 0.999}});
+    SetQuantiles("delta_p", changes_, {{"q01", 0.01}, {"median", 0.5}, {"q99", 0.99}});
+    const Distribution d = DistributionOf(kl_.values());
     const auto count = static_cast<int64_t>(d.count);
-    Set("kl_median", Number(d.median, count, items_));
-    Set("kl_q99", Number(d.q99, count, items_));
-    Set("kl_q999", Number(d.q999, count, items_));
     Set("kl_max", Number(d.max, count, items_));
-    if (targets_ > 0) {
-      Set("delta_p_rms",
-          Number(std::sqrt(squared_change_ / static_cast<double>(targets_)), targets_, items_));
-    }
+    // A resample's maximum says nothing of the law's.
+    if (d.tail_is_maximum) Set("kl_q999", Number(d.q999, count, items_));
+    FinishChanges();
     if (track_ != "forced") return;
-    result_.kl = kl_;
+    result_.kl = kl_.values();
+    result_.kl_rows = std::move(kl_rows_);
     for (std::vector<double>& values : by_position_) {
-      result_.kl_by_position.push_back(Quantile(std::move(values), 0.5));
+      std::sort(values.begin(), values.end());
+      result_.kl_by_position.push_back({.median = QuantileOfSorted(values, 0.5),
+                                        .low = QuantileOfSorted(values, 0.05),
+                                        .high = QuantileOfSorted(values, 0.95),
+                                        .prompts = static_cast<int>(values.size())});
     }
+  }
+
+  void FinishChanges() {
+    const std::vector<Cluster>& squares = means_[kSquaredChange].clusters();
+    const auto rms = [&](absl::Span<const int> items) {
+      Cluster sum;
+      for (const int i : items) {
+        sum.sum += squares[static_cast<size_t>(i)].sum;
+        sum.count += squares[static_cast<size_t>(i)].count;
+      }
+      return std::sqrt(sum.sum / sum.count);
+    };
+    const MeanEstimate mean = EstimateMean(squares);
+    if (mean.clusters == 0) return;
+    Estimate estimate = means_[kSquaredChange].Result();
+    const Interval interval = BootstrapInterval(items_, rms, 0.95, bootstrap_.Fork("delta_p_rms"));
+    estimate.value = std::sqrt(mean.mean);
+    estimate.lower = interval.lower;
+    estimate.upper = interval.upper;
+    estimate.standard_error = std::numeric_limits<double>::quiet_NaN();
+    Set("delta_p_rms", estimate);
   }
 
   void FinishPerplexity() {
     const PerplexityRatio ratio = ComparePerplexity(reference_nll_, candidate_nll_);
     const Interval interval = MeanInterval(ratio.log_ratio, 0.95);
     const std::string track = track_ == "text" ? "" : absl::StrCat("_", track_);
-    result_.metrics["perplexity_reference" + track] =
-        Number(ratio.reference, ratio.targets, items_);
-    result_.metrics["perplexity" + track] = Number(ratio.candidate, ratio.targets, items_);
+    result_.metrics["perplexity_reference" + track] = PerplexityOf(reference_nll_);
+    result_.metrics["perplexity" + track] = PerplexityOf(candidate_nll_);
     result_.metrics["perplexity_log_ratio" + track] = {
         .value = ratio.log_ratio.mean,
         .lower = interval.lower,
@@ -253,20 +279,46 @@ class TrackSummary {
     }
   }
 
+  // By the windows' scheme; the interval is that of the mean NLL.
+  Estimate PerplexityOf(const std::vector<std::vector<double>>& nll) const {
+    std::vector<Cluster> clusters;
+    clusters.reserve(nll.size());
+    for (const std::vector<double>& window : nll) clusters.push_back(ClusterOf(window));
+    Estimate estimate = ToEstimate(clusters);
+    estimate.value =
+        track_ == "text" ? Perplexity(inputs_.inputs->windows, nll) : std::exp(estimate.value);
+    estimate.lower = std::exp(estimate.lower);
+    estimate.upper = std::exp(estimate.upper);
+    return estimate;
+  }
+
   DumpReader &reference_, &candidate_;
   std::string track_;
   const SummaryInputs& inputs_;
   ConfigurationResult& result_;
   int items_;
   std::vector<PerItem> means_;
-  std::vector<double> kl_;
-  std::vector<std::vector<double>> by_position_;
+  const Stream bootstrap_;
+  ClusteredValues kl_, changes_;
+  std::vector<std::vector<double>> by_position_, kl_rows_;
   std::vector<std::vector<double>> reference_nll_, candidate_nll_;
-  double squared_change_ = 0;
-  int64_t targets_ = 0, non_finite_ = 0, support_violations_ = 0;
+  int64_t non_finite_ = 0, support_violations_ = 0;
 };
 
 }  // namespace
+
+std::vector<Cluster> ConfigurationResult::KlClusters(int positions) const {
+  std::vector<Cluster> clusters;
+  for (const std::vector<double>& row : kl_rows) {
+    const size_t most = positions == 0 ? row.size() : static_cast<size_t>(positions);
+    std::vector<double> values;
+    for (size_t t = 0; t < std::min(most, row.size()); ++t) {
+      if (std::isfinite(row[t])) values.push_back(row[t]);
+    }
+    clusters.push_back(ClusterOf(values));
+  }
+  return clusters;
+}
 
 GateVerdict ConfigurationResult::verdict() const {
   const auto any = [&](GateVerdict wanted) {
@@ -287,6 +339,7 @@ absl::Status Summarise(DumpReader& reference, DumpReader& candidate, const Summa
   if (absl::Status status = SummariseGreedy(reference, candidate, inputs, result); !status.ok()) {
     return status;
   }
+  if (absl::Status s = SummariseFlips(reference, candidate, inputs, result); !s.ok()) return s;
   if (absl::Status s = SummariseTexts(reference, candidate, inputs, result); !s.ok()) return s;
   absl::Status choices = SummariseChoices(reference, candidate, inputs.inputs->tasks, result);
   if (!choices.ok()) return choices;
@@ -300,16 +353,18 @@ absl::Status Summarise(DumpReader& reference, DumpReader& candidate, const Summa
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<double>> LargestErrors(DumpReader& dump) {
-  std::vector<double> errors;
+absl::StatusOr<LogitErrors> ErrorsOf(DumpReader& dump) {
+  LogitErrors errors;
   for (int item = 0; item < dump.Items("forced"); ++item) {
     auto metrics = ReadTable(dump, "forced", item, "metrics", kMetricColumns);
     if (!metrics.ok()) return metrics.status();
-    double largest = 0;
+    double largest = 0, squares = 0;
     for (int t = 0; t < metrics->rows(); ++t) {
       largest = std::max(largest, metrics->at(t, kCentredLinf));
+      squares += metrics->at(t, kCentredRms) * metrics->at(t, kCentredRms);
     }
-    errors.push_back(largest);
+    errors.largest.push_back(largest);
+    errors.rms.push_back(std::sqrt(squares / std::max(1, metrics->rows())));
   }
   return errors;
 }

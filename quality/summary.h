@@ -2,6 +2,7 @@
 #ifndef CROSSCHECK_QUALITY_SUMMARY_H_
 #define CROSSCHECK_QUALITY_SUMMARY_H_
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -13,6 +14,8 @@
 #include "quality/configuration.h"
 #include "quality/dump.h"
 #include "quality/inputs.h"
+#include "quality/metrics/cluster.h"
+#include "quality/metrics/greedy_match.h"
 #include "quality/tracks.h"
 
 namespace crosscheck::quality {
@@ -52,6 +55,16 @@ struct GreedyDivergence {
   double gap = 0;      // the reference's logit of its token less that of the candidate's
   double allowed = 0;  // what two legal roundings may shift
   bool near_tie = false;
+  std::vector<int32_t> before = {};  // the last tokens that both sides generated
+  // Probabilities of the two tokens, by reference (p) and candidate (q); NaN: not in the dumps.
+  double p_reference = std::nan(""), p_candidate = std::nan("");
+  double q_reference = std::nan(""), q_candidate = std::nan("");
+};
+
+// Of KL over the prompts at one position.
+struct PositionBand {
+  double median = 0, low = 0, high = 0;  // 50, 5 and 95 % quantiles
+  int prompts = 0;
 };
 
 struct LayerStage {
@@ -72,6 +85,8 @@ struct GateOutcome {
   std::string gate, metric;
   GateVerdict verdict = GateVerdict::kUndecided;
   std::string text;  // the deciding number, its interval and bound; what an undecided one needs
+  std::string bound = {};  // "<= 0.01"
+  int64_t prompts = 0;     // that were looked at; 0: the metric is no rate
 };
 
 struct ConfigurationResult {
@@ -80,11 +95,13 @@ struct ConfigurationResult {
   Json echo;
   double bits_per_weight = 32;
   int64_t weight_bytes = 0;
-  std::map<std::string, Estimate> metrics;  // by the names of the report's methods section
-  std::vector<double> kl;                   // of every forced position with a finite one
-  std::vector<double> kl_by_position;       // median at t of the forced track
-  std::vector<int> first_divergence;        // prompts by index, then "none"
-  int ended_differently = 0;                // prompts where one side stopped and the other did not
+  std::map<std::string, Estimate> metrics;   // by the names of the report's methods section
+  std::vector<double> kl;                    // of every forced position with a finite one
+  std::vector<PositionBand> kl_by_position;  // at t of the forced track
+  std::vector<std::vector<double>> kl_rows;  // [prompt][position], forced; NaN: none there
+  std::vector<int> first_divergence;         // prompts by index, then "none"
+  int ended_differently = 0;                 // prompts where one side stopped and the other did not
+  std::vector<PromptMatch> matches;          // of the greedy track, by prompt
   std::vector<GreedyDivergence> divergences;
   std::vector<WorstPosition> worst;  // ten, of different prompts
   std::vector<LayerStage> layers;
@@ -94,6 +111,8 @@ struct ConfigurationResult {
   std::vector<GateOutcome> gates;
   double seconds = 0;  // spent in the engine
 
+  // KL of the forced track by prompt, of the first so many positions; 0: all.
+  std::vector<Cluster> KlClusters(int positions = 0) const;
   GateVerdict verdict() const;  // any failure or finding, then any undecided gate
 };
 
@@ -103,8 +122,11 @@ struct ConfigurationResult {
 struct SummaryInputs {
   const Inputs* inputs = nullptr;
   const std::vector<double>* allowed = nullptr;
+  // The standard deviation of such an error, by prompt of the forced track.
+  const std::vector<double>* spread = nullptr;
   int greedy_tokens = 50;
-  int eos = -1;  // the model's end-of-sequence id
+  int eos = -1;       // the model's end-of-sequence id
+  uint64_t seed = 1;  // of the bootstrap
   // The reference's best logit less that of `token`, after the prompt and the first `position`
   // tokens of its greedy continuation.
   std::function<absl::StatusOr<double>(int item, int position, int token)> gap;
@@ -116,8 +138,11 @@ struct SummaryInputs {
 absl::Status Summarise(DumpReader& reference, DumpReader& candidate, const SummaryInputs& inputs,
                        ConfigurationResult& result);
 
-// The largest centred error of the forced track's logits, by prompt.
-absl::StatusOr<std::vector<double>> LargestErrors(DumpReader& dump);
+// Centred errors of the forced track's logits, by prompt: the largest, and their RMS.
+struct LogitErrors {
+  std::vector<double> largest, rms;
+};
+absl::StatusOr<LogitErrors> ErrorsOf(DumpReader& dump);
 
 }  // namespace crosscheck::quality
 

@@ -6,14 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "quality/metrics/bleu.h"
 #include "quality/metrics/cluster.h"
-#include "quality/metrics/divergence.h"
-#include "quality/metrics/sampled.h"
 #include "quality/metrics/text.h"
 
 namespace crosscheck::quality {
 namespace {
-
-constexpr double kTemperature = 0.7;
 
 Estimate MeanOf(const std::vector<Cluster>& clusters) {
   const MeanEstimate mean = EstimateMean(clusters);
@@ -103,10 +99,10 @@ class Texts {
     if (!ours.ok()) return ours.status();
     auto theirs = tokenizer->DecodeAll(theirs_);
     if (!theirs.ok()) return theirs.status();
-    BleuCounts counts;
+    std::vector<BleuCounts> counts;
     int garbled = 0;
     for (size_t i = 0; i < ours_.size(); ++i) {
-      counts.Add(CountBleu((*theirs)[i], (*ours)[i]));
+      counts.push_back(CountBleu((*theirs)[i], (*ours)[i]));
       const std::vector<std::string> reasons =
           GarbledReasons({ours_[i], (*ours)[i]}, {theirs_[i], (*theirs)[i]}, excess_nll_[i]);
       if (reasons.empty()) continue;
@@ -115,10 +111,28 @@ class Texts {
       if (garbled <= 3) result_.garbled.push_back(absl::StrCat(prompt, ": ", reasons[0]));
     }
     const int prompts = static_cast<int>(ours_.size());
-    result_.metrics["bleu"] = ValueOf(BleuScore(counts), counts.total[0], prompts);
+    result_.metrics["bleu"] = CorpusBleu(counts);
     result_.metrics["garbled_share"] =
         ValueOf(static_cast<double>(garbled) / prompts, garbled, prompts);
     return absl::OkStatus();
+  }
+
+  // Of the corpus, with the bootstrap's interval.
+  Estimate CorpusBleu(const std::vector<BleuCounts>& counts) const {
+    const auto score = [&](absl::Span<const int> prompts) {
+      BleuCounts sum;
+      for (const int i : prompts) sum.Add(counts[static_cast<size_t>(i)]);
+      return BleuScore(sum);
+    };
+    const auto prompts = static_cast<int>(counts.size());
+    BleuCounts all;
+    for (const BleuCounts& prompt : counts) all.Add(prompt);
+    Estimate bleu = ValueOf(BleuScore(all), all.total[0], prompts);
+    const Interval interval =
+        BootstrapInterval(prompts, score, 0.95, Stream(inputs_.seed, "bootstrap").Fork("bleu"));
+    bleu.lower = interval.lower;
+    bleu.upper = interval.upper;
+    return bleu;
   }
 
   DumpReader &reference_, &candidate_;
@@ -129,132 +143,11 @@ class Texts {
   std::vector<std::vector<int32_t>> ours_, theirs_;
 };
 
-// Ids [seeds, tokens] of one prompt; -1: ended before.
-struct Draws {
-  std::vector<std::vector<int32_t>> runs;
-  absl::Span<const float> logits;  // of the first draw; empty: the engine shows none
-};
-
-absl::StatusOr<Draws> ReadDraws(DumpReader& dump, int item) {
-  auto ids = dump.Read("sampled", item, "ids");
-  if (!ids.ok()) return ids.status();
-  if ((*ids)->dtype != DType::kI32 || (*ids)->shape.size() != 2) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(dump.folder(), ": ", (*ids)->name, " is no I32 matrix"));
-  }
-  Draws draws;
-  const auto values = (*ids)->As<int32_t>();
-  const auto tokens = static_cast<size_t>((*ids)->shape[1]);
-  for (size_t at = 0; tokens > 0 && at < values.size(); at += tokens) {
-    const auto run = values.subspan(at, tokens);
-    draws.runs.emplace_back(run.begin(), std::find(run.begin(), run.end(), -1));
-  }
-  auto logits = dump.Read("sampled", item, "logits");
-  if (logits.ok()) draws.logits = (*logits)->As<float>();
-  return draws;
-}
-
-// First tokens by id; an end before the first is the end-of-sequence id.
-std::vector<int64_t> FirstTokens(const Draws& draws, size_t vocab, int eos) {
-  std::vector<int64_t> counts(vocab);
-  for (const std::vector<int32_t>& run : draws.runs) {
-    const int token = run.empty() ? eos : run[0];
-    if (token >= 0 && static_cast<size_t>(token) < vocab) ++counts[static_cast<size_t>(token)];
-  }
-  return counts;
-}
-
-class DrawSummary {
- public:
-  DrawSummary(DumpReader& reference, DumpReader& candidate, const SummaryInputs& inputs,
-              ConfigurationResult& result)
-      : reference_(reference), candidate_(candidate), inputs_(inputs), result_(result) {}
-
-  absl::Status Run() {
-    const int prompts = std::min(candidate_.Items("sampled"), reference_.Items("sampled"));
-    for (int item = 0; item < prompts; ++item) {
-      if (absl::Status status = Add(item); !status.ok()) return status;
-    }
-    if (prompts == 0) return absl::OkStatus();
-    Report();
-    return absl::OkStatus();
-  }
-
- private:
-  absl::Status Add(int item) {
-    auto ours = ReadDraws(reference_, item);
-    if (!ours.ok()) return ours.status();
-    auto theirs = ReadDraws(candidate_, item);
-    if (!theirs.ok()) return theirs.status();
-    if (!ours->logits.empty()) {
-      const std::vector<double> law = LawAt(ours->logits, kTemperature);
-      const auto counts = FirstTokens(*theirs, law.size(), inputs_.eos);
-      against_reference_.push_back(CompareDraws(counts, law));
-      if (theirs->logits.size() == law.size()) AddLaws(*ours, *theirs, counts);
-    }
-    const size_t runs = std::min(ours->runs.size(), theirs->runs.size());
-    ours->runs.resize(runs);
-    theirs->runs.resize(runs);
-    samples_.push_back({std::move(ours->runs), std::move(theirs->runs)});
-    return absl::OkStatus();
-  }
-
-  void AddLaws(const Draws& ours, const Draws& theirs, const std::vector<int64_t>& counts) {
-    against_own_.push_back(CompareDraws(counts, LawAt(theirs.logits, kTemperature)));
-    std::vector<double> p(ours.logits.begin(), ours.logits.end());
-    std::vector<double> q(theirs.logits.begin(), theirs.logits.end());
-    for (double& logit : p) logit /= kTemperature;
-    for (double& logit : q) logit /= kTemperature;
-    const Divergence divergence = DivergenceOf(p, q);
-    kl_.push_back({divergence.kl, 1});
-    variation_.push_back({divergence.total_variation, 1});
-  }
-
-  void Report() {
-    const int prompts = static_cast<int>(samples_.size());
-    if (!against_reference_.empty()) {
-      const DrawsAgainstLaw all = Combine(against_reference_);
-      result_.metrics["sampled_p_value"] = ValueOf(all.pearson.p_value, all.draws, prompts);
-      result_.metrics["sampled_effect"] = ValueOf(all.squared_effect(), all.draws, prompts);
-    }
-    if (!against_own_.empty()) {
-      const DrawsAgainstLaw own = Combine(against_own_);
-      result_.metrics["sampler_p_value"] = ValueOf(own.pearson.p_value, own.draws, prompts);
-      result_.metrics["sampled_kl_mean"] = MeanOf(kl_);
-      result_.metrics["sampled_total_variation"] = MeanOf(variation_);
-      if (own.outside_support > 0) {
-        result_.findings.push_back(
-            {"sampler",
-             absl::StrCat(own.outside_support,
-                          " draws of tokens to which the engine's own logits give nothing")});
-      }
-    }
-    for (int n = 1; n <= 3; ++n) {
-      const NGramDistance distance =
-          CompareNGrams(samples_, n, Stream(1, absl::StrCat("n-gram swaps ", n)));
-      result_.metrics[absl::StrCat("ngram_distance_", n)] = ValueOf(distance.excess, 0, prompts);
-      result_.metrics[absl::StrCat("ngram_p_value_", n)] = ValueOf(distance.p_value, 0, prompts);
-    }
-  }
-
-  DumpReader &reference_, &candidate_;
-  const SummaryInputs& inputs_;
-  ConfigurationResult& result_;
-  std::vector<DrawsAgainstLaw> against_reference_, against_own_;
-  std::vector<Cluster> kl_, variation_;
-  std::vector<PromptSamples> samples_;
-};
-
 }  // namespace
 
 absl::Status SummariseTexts(DumpReader& reference, DumpReader& candidate,
                             const SummaryInputs& inputs, ConfigurationResult& result) {
   return Texts(reference, candidate, inputs, result).Run();
-}
-
-absl::Status SummariseDraws(DumpReader& reference, DumpReader& candidate,
-                            const SummaryInputs& inputs, ConfigurationResult& result) {
-  return DrawSummary(reference, candidate, inputs, result).Run();
 }
 
 }  // namespace crosscheck::quality

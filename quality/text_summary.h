@@ -1,4 +1,4 @@
-// What two sides' generated and drawn tokens say (quality.md 3.5, 3.6).
+// What two sides' generated texts say (quality.md 3.6).
 #ifndef CROSSCHECK_QUALITY_TEXT_SUMMARY_H_
 #define CROSSCHECK_QUALITY_TEXT_SUMMARY_H_
 
@@ -11,12 +11,6 @@ namespace crosscheck::quality {
 // Metrics token_match, edit_distance, excess_nll, and where a tokenizer makes text of ids, bleu and
 // garbled_share, of the greedy continuations. Nothing where the candidate generated nothing.
 absl::Status SummariseTexts(DumpReader& reference, DumpReader& candidate,
-                            const SummaryInputs& inputs, ConfigurationResult& result);
-
-// Metrics of the track `sampled`: sampler_p_value (draws against the engine's own law: no faulty
-// sampler), sampled_p_value and sampled_effect (against the reference's law), sampled_kl_mean and
-// sampled_total_variation (between the two laws), ngram_distance_1 to …_3.
-absl::Status SummariseDraws(DumpReader& reference, DumpReader& candidate,
                             const SummaryInputs& inputs, ConfigurationResult& result);
 
 }  // namespace crosscheck::quality

@@ -7,7 +7,8 @@
 // | forced | prompts with the reference's greedy continuation | from the last token of the prompt |
 // | text | windows of a text | those that the window is the first to cover |
 // | steps | the beginning of the text, token by token | all |
-// | sampled | prompts, several seeds | each side draws |
+// | sampled | prompts, several seeds | each side goes on by its sampler |
+// | draws | positions of `forced` | each side's sampler draws from its own logits, many times |
 // | layers | some of `forced` | intermediate values |
 #ifndef CROSSCHECK_QUALITY_TRACKS_H_
 #define CROSSCHECK_QUALITY_TRACKS_H_
@@ -20,6 +21,8 @@
 #include "quality/side.h"
 
 namespace crosscheck::quality {
+
+inline constexpr double kSamplingTemperature = 0.7;  // of the tracks sampled and draws
 
 // Position t of `ids` predicts targets[t - scored.first]; -1: it has no target.
 struct Item {

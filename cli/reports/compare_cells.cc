@@ -1,5 +1,6 @@
 #include "cli/reports/compare_cells.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "fmt/format.h"
 #include "quality/metrics/cluster.h"
+#include "quality/metrics/quantile.h"
 
 namespace crosscheck {
 
@@ -44,20 +46,74 @@ std::string RateText(const Estimate* estimate) {
 
 std::string ShareText(const Estimate* estimate) {
   if (estimate == nullptr || std::isnan(estimate->value)) return "–";
-  return fmt::format("{:.2f} %", 100 * estimate->value);
+  const int decimals = estimate->count < 1000 ? 1 : 2;
+  // Rounded down, so that only all is 100 %.
+  const double unit = std::pow(10, decimals);
+  const auto percent = [&](double share) {
+    return fmt::format("{:.{}f}", std::floor(100 * share * unit + 1e-9) / unit, decimals);
+  };
+  std::string text = percent(estimate->value) + " %";
+  if (std::isfinite(estimate->lower)) {
+    text += fmt::format(" [{}, {}]", percent(std::max(estimate->lower, 0.0)),
+                        percent(std::min(estimate->upper, 1.0)));
+  }
+  return text;
 }
 
-// The stage with the least cosine, in words.
+std::string TailText(const ConfigurationResult& result) {
+  const Estimate* tail = FindMetric(result, "kl_q999");
+  const bool maximum =
+      tail != nullptr && tail->count < static_cast<int64_t>(quality::kFewestForTail);
+  return IntervalText(tail) + (maximum && !std::isnan(tail->value) ? " (the maximum)" : "");
+}
+
+std::string CountsText(const quality::Comparison& comparison) {
+  int gates[3] = {};
+  size_t skips = 0, findings = 0;
+  for (const ConfigurationResult& result : comparison.configurations) {
+    for (const quality::GateOutcome& gate : result.gates) {
+      ++gates[static_cast<size_t>(gate.verdict)];
+    }
+    skips += result.skips.size();
+    findings += result.findings.size();
+  }
+  return fmt::format("gates: {} passed, {} failed, {} undecided; findings: {}; not measured: {}",
+                     gates[0], gates[1], gates[2], findings, skips);
+}
+
 std::string WorstLayerText(const ConfigurationResult& result) {
   const quality::LayerStage* worst = nullptr;
   for (const quality::LayerStage& stage : result.layers) {
-    if (std::isnan(stage.cosine_q01)) continue;
-    if (worst == nullptr || stage.cosine_q01 < worst->cosine_q01) worst = &stage;
+    const bool added = std::isfinite(stage.added_error_ratio);
+    if (!added && std::isnan(stage.cosine_q01)) continue;
+    const bool worst_added = worst != nullptr && std::isfinite(worst->added_error_ratio);
+    if (worst == nullptr || (added && !worst_added) ||
+        (added && stage.added_error_ratio > worst->added_error_ratio) ||
+        (!added && !worst_added && stage.cosine_q01 < worst->cosine_q01)) {
+      worst = &stage;
+    }
   }
   if (worst == nullptr) return "–";
   const std::string place =
       worst->layer < 0 ? worst->stage : fmt::format("L{:02} {}", worst->layer, worst->stage);
-  return fmt::format("{} (cosine {:.5f})", place, worst->cosine_q01);
+  if (!std::isfinite(worst->added_error_ratio)) {
+    return fmt::format("{} (relative error {:.2g}, cosine {:.5f})", place,
+                       worst->relative_error_mean, worst->cosine_q01);
+  }
+  return fmt::format("{} (added error {:.2g} of its bound, cosine {:.5f})", place,
+                     worst->added_error_ratio, worst->cosine_q01);
+}
+
+std::string SequentialText(const quality::Comparison& comparison) {
+  return comparison.inputs.order.empty()
+             ? ""
+             : ", at most: they are added in a seeded order until an e-value decides each gate";
+}
+
+std::string SchemeText(const quality::Comparison& comparison) {
+  const quality::WindowPlan& plan = comparison.options.inputs.windows;
+  return fmt::format("{} {}/{}", quality::kSchemeNames[static_cast<size_t>(plan.scheme)],
+                     plan.length, plan.stride);
 }
 
 std::string IdentityText(const quality::Comparison& comparison) {

@@ -14,9 +14,23 @@ const quality::Estimate* FindMetric(const quality::ConfigurationResult& result,
                                     const std::string& metric);
 std::string IntervalText(const quality::Estimate* estimate);  // "1.2e-05 [9.0e-06, 1.6e-05]"
 std::string RateText(const quality::Estimate* estimate);      // "299/300"
-std::string ShareText(const quality::Estimate* estimate);     // "99.70 %"
-// The stage with the least cosine: "L03 attention (cosine 0.99912)".
+// "99.7 % [99.1, 99.9]": one decimal below a thousand positions, two above; never 100 by rounding.
+std::string ShareText(const quality::Estimate* estimate);
+// "0.12 [0.09, 0.2]", below a thousand positions "0.12 (the maximum)".
+std::string TailText(const quality::ConfigurationResult& result);
+// "gates: 4 passed, 1 failed, 0 undecided; findings: 0; not measured: 2".
+std::string CountsText(const quality::Comparison& comparison);
+// The stage whose added error is the largest share of its bound, where that was measured, else the
+// one with the least cosine: "L03 attention (added error 1.8 of its bound, cosine 0.99912)".
 std::string WorstLayerText(const quality::ConfigurationResult& result);
+// What stands behind every interval.
+inline constexpr char kIntervals[] =
+    "Intervals: 95 %; of means by prompts or windows as clusters, of quantiles, ratios and BLEU by "
+    "2,000 bootstrap resamples of them, of rates Wilson's.";
+// ", at most: they are added in a seeded order until …", or "".
+std::string SequentialText(const quality::Comparison& comparison);
+// "window 512/256": numbers of different schemes are not comparable.
+std::string SchemeText(const quality::Comparison& comparison);
 // Files of the model, tokenizer, prompts, reference and build, with hashes cut to 12 characters.
 std::string IdentityText(const quality::Comparison& comparison);
 // Questions and requests of a task, its files with rows and cut hashes.

@@ -54,6 +54,11 @@ json Divergences(const ConfigurationResult& result) {
                            {"index", d.index},
                            {"reference_token", d.reference_token},
                            {"candidate_token", d.candidate_token},
+                           {"before", d.before},
+                           {"p_reference", Number(d.p_reference)},
+                           {"p_candidate", Number(d.p_candidate)},
+                           {"q_reference", Number(d.q_reference)},
+                           {"q_candidate", Number(d.q_candidate)},
                            {"gap", Number(d.gap)},
                            {"allowed", Number(d.allowed)},
                            {"near_tie", d.near_tie}});
@@ -74,12 +79,24 @@ json Worst(const ConfigurationResult& result) {
   return worst;
 }
 
+json ByPosition(const ConfigurationResult& result) {
+  json positions = json::array();
+  for (const quality::PositionBand& at : result.kl_by_position) {
+    positions.push_back({{"median", Number(at.median)},
+                         {"q05", Number(at.low)},
+                         {"q95", Number(at.high)},
+                         {"prompts", at.prompts}});
+  }
+  return positions;
+}
+
 json Result(const ConfigurationResult& result) {
   json gates = json::array(), findings = json::array(), skips = json::array();
   for (const quality::GateOutcome& gate : result.gates) {
     gates.push_back({{"gate", gate.gate},
                      {"metric", gate.metric},
                      {"verdict", Name(gate.verdict)},
+                     {"prompts", gate.prompts},
                      {"text", gate.text}});
   }
   for (const quality::Finding& finding : result.findings) {
@@ -96,6 +113,7 @@ json Result(const ConfigurationResult& result) {
           {"weight_bytes", result.weight_bytes},
           {"echo", result.echo},
           {"metrics", Metrics(result)},
+          {"kl_by_position", ByPosition(result)},
           {"first_divergence", result.first_divergence},
           {"divergences", Divergences(result)},
           {"worst", Worst(result)},
@@ -160,11 +178,13 @@ nlohmann::json CompareJson(const quality::Comparison& comparison) {
           {"model", comparison.model},
           {"tokenizer", comparison.inputs.tokenizer},
           {"prompts", comparison.inputs.prompts.size()},
+          {"sequential", comparison.options.gates.sequential},
           {"prompts_sha256", comparison.inputs.prompts_sha256},
           {"text_tokens", comparison.inputs.text.size()},
           {"text_sha256", comparison.inputs.text_sha256},
           {"tasks", Tasks(comparison.inputs)},
           {"seed", comparison.options.seed},
+          {"command_line", comparison.options.command},
           {"noise", Metrics(comparison.noise)},
           {"configs", configs}};
 }
@@ -182,6 +202,14 @@ std::string CompareJunit(const quality::Comparison& comparison) {
   for (const ConfigurationResult& result : comparison.configurations) {
     for (const quality::GateOutcome& gate : result.gates) {
       add(result.configuration.name, gate.gate, gate.verdict, gate.text);
+    }
+    if (result.gates.empty()) {
+      add(result.configuration.name, "gates", GateVerdict::kUndecided,
+          "no gate names this configuration");
+    }
+    for (const quality::Skip& skip : result.skips) {
+      add(result.configuration.name, skip.track, GateVerdict::kUndecided,
+          "not measured: " + skip.reason);
     }
     for (const quality::Finding& finding : result.findings) {
       add(result.configuration.name, finding.kind, GateVerdict::kFail, finding.text);

@@ -39,7 +39,7 @@ Markup Lead(const Comparison& comparison) {
 
 Markup Numbers(const Comparison& comparison) {
   const std::string all = absl::StrCat(comparison.options.greedy_tokens);
-  HtmlTable table{.caption = "95 % intervals, clustered by prompt or window; KL in nats",
+  HtmlTable table{.caption = "95 % intervals, by prompts or windows as clusters; KL in nats",
                   .columns = {{"configuration"},
                               {"verdict"},
                               {"bits/weight", true},
@@ -51,7 +51,7 @@ Markup Numbers(const Comparison& comparison) {
                               {"margin-aware", true},
                               {"greedy " + all, true},
                               {"margin-aware", true},
-                              {"ln PPL ratio", true},
+                              {"ln PPL ratio, " + SchemeText(comparison), true},
                               {"worst layer", true}},
                   .rows = {}};
   for (const ConfigurationResult& r : comparison.configurations) {
@@ -59,8 +59,8 @@ Markup Numbers(const Comparison& comparison) {
     table.rows.push_back(
         {r.configuration.name, VerdictBadge(r.verdict()), fmt::format("{:.2f}", r.bits_per_weight),
          BytesText(static_cast<double>(r.weight_bytes)), IntervalText(FindMetric(r, "kl_mean")),
-         IntervalText(FindMetric(r, "kl_q999")), ShareText(FindMetric(r, "top1_agreement")),
-         rate("greedy_match_10"), rate("greedy_match_margin_aware_10"), rate("greedy_match_" + all),
+         TailText(r), ShareText(FindMetric(r, "top1_agreement")), rate("greedy_match_10"),
+         rate("greedy_match_margin_aware_10"), rate("greedy_match_" + all),
          rate("greedy_match_margin_aware_" + all),
          IntervalText(FindMetric(r, "perplexity_log_ratio")), WorstLayerText(r)});
   }
@@ -130,6 +130,19 @@ class WorstPrompts {
     return text.ok() ? token + " " + Code("«" + *text + "»") : token;
   }
 
+  // The last tokens before the divergence.
+  Markup Before(const quality::GreedyDivergence& d) {
+    if (decoder_ != nullptr) {
+      const auto text = decoder_->Decode(d.before);
+      if (text.ok()) return Code("…" + *text);
+    }
+    return Code("… " + absl::StrJoin(d.before, " "));
+  }
+
+  static std::string Probabilities(double p, double q) {
+    return absl::StrCat(NumberText(p), " → ", NumberText(q));
+  }
+
   Markup Positions(const ConfigurationResult& result) {
     if (result.worst.empty()) return {};
     HtmlTable table{.caption = "The worst positions, of different prompts or windows",
@@ -149,12 +162,16 @@ class WorstPrompts {
   Markup Divergences(const ConfigurationResult& result) {
     if (result.divergences.empty()) return {};
     HtmlTable table{.caption =
-                        "Where greedy continuations part. Margin: the reference's logit of its "
-                        "token less that of the candidate's; ε: what a legal rounding shifts",
+                        "Where greedy continuations part. p, q: probabilities by the reference "
+                        "and the candidate; margin: the reference's logit of its token less that "
+                        "of the candidate's; ε: what a legal rounding shifts",
                     .columns = {{"prompt"},
                                 {"token", true},
+                                {"both wrote"},
                                 {"reference"},
+                                {"p → q", true},
                                 {"candidate"},
+                                {"p → q", true},
                                 {"margin", true},
                                 {"ε", true},
                                 {"judged"}},
@@ -163,8 +180,9 @@ class WorstPrompts {
     for (size_t i = 0; i < std::min(kShown, result.divergences.size()); ++i) {
       const quality::GreedyDivergence& d = result.divergences[i];
       table.rows.push_back(
-          {d.prompt, absl::StrCat(d.index), Token(d.reference_token), Token(d.candidate_token),
-           NumberText(d.gap), NumberText(d.allowed),
+          {d.prompt, absl::StrCat(d.index), Before(d), Token(d.reference_token),
+           Probabilities(d.p_reference, d.q_reference), Token(d.candidate_token),
+           Probabilities(d.p_candidate, d.q_candidate), NumberText(d.gap), NumberText(d.allowed),
            d.near_tie ? Badge("plain", "near tie, waived") : Badge("bad", "differs")});
     }
     Markup more;
@@ -237,25 +255,20 @@ Markup Outcomes(const ConfigurationResult& result) {
 
 Markup Methods(const Comparison& comparison) {
   const quality::CompareOptions& o = comparison.options;
-  std::vector<std::string> names;
-  names.reserve(comparison.configurations.size());
-  for (const ConfigurationResult& r : comparison.configurations) {
-    names.push_back(r.configuration.name);
-  }
   Markup body = Paragraph(fmt::format(
       "KL(reference‖configuration) in nats over {} prompts of at most {} positions; {} text tokens "
       "in "
       "windows of {} with stride {} (scheme {}), the first {} targets also token by token; {} "
       "greedy "
-      "prompts of {} tokens; layers of {} prompts. Intervals: 95 %, clustered by prompt or window. "
-      "Seed {}. Dump mode {}.",
+      "prompts of {} tokens{}; layers of {} prompts. {} Seed {}. Dump mode {}.",
       comparison.inputs.given, o.forced_positions, comparison.inputs.text.size(),
       o.inputs.windows.length, o.inputs.windows.stride,
       quality::kSchemeNames[static_cast<size_t>(o.inputs.windows.scheme)], o.inputs.step_targets,
-      comparison.inputs.prompts.size(), o.greedy_tokens, o.layer_prompts, o.seed,
+      comparison.inputs.prompts.size(), o.greedy_tokens, SequentialText(comparison),
+      o.layer_prompts, kIntervals, o.seed,
       quality::kLogitModeNames[static_cast<size_t>(comparison.mode)]));
-  body += CodeBlock(absl::StrCat("crosscheck compare ", o.model, " --reference ", o.reference,
-                                 " --config ", absl::StrJoin(names, ","), " --seed ", o.seed));
+  body += CodeBlock(o.command);
+  body += Paragraph("Counts: " + CountsText(comparison) + ".");
   for (const ConfigurationResult& result : comparison.configurations) body += Outcomes(result);
   return body;
 }

@@ -18,24 +18,35 @@ using quality::Estimate;
 constexpr size_t kTailPoints = 200;
 constexpr double kLeastShade = -3, kLargestShade = 1;  // decades of error over bound
 
+PlotSeries ByPosition(const ConfigurationResult& result, const std::string& name, bool band) {
+  PlotSeries series{name, MarkKind::kLine, {}};
+  for (size_t t = 0; t < result.kl_by_position.size(); ++t) {
+    const quality::PositionBand& at = result.kl_by_position[t];
+    PlotPoint point{.x = static_cast<double>(t), .y = at.median};
+    if (band) {
+      point.low = at.low;
+      point.high = at.high;
+    }
+    series.points.push_back(point);
+  }
+  return series;
+}
+
 Plot KlByPosition(const Comparison& comparison) {
   Plot plot{.title = "KL by position",
             .description =
-                "Median over the prompts at each position of the continuation. The noise "
-                "floor is the reference in another precision.",
+                "Line: median over the prompts at each position of the continuation; band: 5 to "
+                "95 % of them. Noise floor: median of the reference in another precision.",
             .x = {.label = "position"},
-            .y = {.label = "KL, nats", .logarithmic = true}};
-  const auto add = [&plot](const ConfigurationResult& result, const std::string& name) {
-    PlotSeries series{name, MarkKind::kLine, {}};
-    for (size_t t = 0; t < result.kl_by_position.size(); ++t) {
-      series.points.push_back({.x = static_cast<double>(t), .y = result.kl_by_position[t]});
-    }
-    if (!series.points.empty()) plot.series.push_back(std::move(series));
-  };
+            .y = {.label = "KL, nats", .logarithmic = true},
+            .range_label = "5 to 95 %"};
   for (const ConfigurationResult& result : comparison.configurations) {
-    add(result, result.configuration.name);
+    if (result.kl_by_position.empty()) continue;
+    plot.series.push_back(ByPosition(result, result.configuration.name, true));
   }
-  add(comparison.noise, "noise floor");
+  if (!comparison.noise.kl_by_position.empty()) {
+    plot.series.push_back(ByPosition(comparison.noise, "noise floor", false));
+  }
   return plot;
 }
 

@@ -29,7 +29,10 @@ std::string Deciding(const ConfigurationResult& result) {
       }
     }
   }
-  return absl::StrCat("KL ", IntervalText(FindMetric(result, "kl_mean")));
+  const auto kl = std::find_if(result.gates.begin(), result.gates.end(),
+                               [](const auto& gate) { return gate.metric == "kl_mean"; });
+  return absl::StrCat("KL ", IntervalText(FindMetric(result, "kl_mean")),
+                      kl == result.gates.end() || kl->bound.empty() ? "" : " " + kl->bound);
 }
 
 std::string ToleranceNote(const ConfigurationResult& result) {
@@ -43,23 +46,29 @@ std::string TableRow(const std::vector<std::string>& cells) {
 }
 
 std::string Table(const quality::Comparison& comparison) {
+  const std::string tokens = absl::StrCat(comparison.options.greedy_tokens), all = "_" + tokens;
   const std::vector<std::string> header = {
-      "configuration", "verdict",   "bits/w",       "MiB",        "KL mean",      "KL 99.9 %",
-      "same top p",    "greedy 10", "margin-aware", "greedy all", "ln PPL ratio", "worst layer"};
+      "configuration", "verdict",
+      "bits/w",        "MiB",
+      "KL mean",       "KL 99.9 %",
+      "same top p",    "greedy 10",
+      "margin-aware",  "greedy " + tokens,
+      "margin-aware",  "ln PPL ratio, " + SchemeText(comparison),
+      "worst layer"};
   std::string text = TableRow(header);
   text += TableRow(std::vector<std::string>(header.size(), "---"));
-  const std::string all = absl::StrCat("_", comparison.options.greedy_tokens);
   for (const ConfigurationResult& result : comparison.configurations) {
-    text += TableRow(
-        {result.configuration.name, VerdictWord(result.verdict()),
-         fmt::format("{:.2f}", result.bits_per_weight),
-         fmt::format("{:.1f}", static_cast<double>(result.weight_bytes) / (1 << 20)),
-         IntervalText(FindMetric(result, "kl_mean")), IntervalText(FindMetric(result, "kl_q999")),
-         ShareText(FindMetric(result, "top1_agreement")),
-         RateText(FindMetric(result, "greedy_match_10")),
-         RateText(FindMetric(result, "greedy_match_margin_aware_10")),
-         RateText(FindMetric(result, "greedy_match" + all)),
-         IntervalText(FindMetric(result, "perplexity_log_ratio")), WorstLayerText(result)});
+    text += TableRow({result.configuration.name, VerdictWord(result.verdict()),
+                      fmt::format("{:.2f}", result.bits_per_weight),
+                      fmt::format("{:.1f}", static_cast<double>(result.weight_bytes) / (1 << 20)),
+                      IntervalText(FindMetric(result, "kl_mean")), TailText(result),
+                      ShareText(FindMetric(result, "top1_agreement")),
+                      RateText(FindMetric(result, "greedy_match_10")),
+                      RateText(FindMetric(result, "greedy_match_margin_aware_10")),
+                      RateText(FindMetric(result, "greedy_match" + all)),
+                      RateText(FindMetric(result, "greedy_match_margin_aware" + all)),
+                      IntervalText(FindMetric(result, "perplexity_log_ratio")),
+                      WorstLayerText(result)});
   }
   return text;
 }
@@ -95,6 +104,8 @@ std::string Section(const ConfigurationResult& result) {
       absl::StrCat("\n## ", result.configuration.name, "\n\n", CompareSentence(result), "\n");
   if (!result.configuration.note.empty())
     absl::StrAppend(&text, "\n", result.configuration.note, ".\n");
+  absl::StrAppend(&text, "\nEngine: ", result.engine_text, "; loaded: `", result.echo.dump(),
+                  "`\n");
   for (const quality::Finding& finding : result.findings) {
     absl::StrAppend(&text, "\n- **", finding.kind, "**: ", finding.text);
   }
@@ -127,10 +138,10 @@ std::string CompareSentence(const ConfigurationResult& result) {
 }
 
 std::string CompareSummary(const quality::Comparison& comparison) {
-  constexpr size_t kRows = 12;
+  constexpr size_t kRows = 10;  // with what stands around them at most 20 lines
   std::string text =
-      "| configuration | verdict | KL mean | same top p | greedy 10 | ln PPL ratio |\n"
-      "|---|---|---|---|---|---|\n";
+      "| configuration | verdict | KL mean | KL 99.9 % | same top p | greedy 10 | ln PPL ratio |\n"
+      "|---|---|---|---|---|---|---|\n";
   std::vector<std::pair<double, std::string>> worst;
   for (size_t i = 0; i < comparison.configurations.size(); ++i) {
     const ConfigurationResult& result = comparison.configurations[i];
@@ -141,7 +152,7 @@ std::string CompareSummary(const quality::Comparison& comparison) {
     }
     if (i >= kRows) continue;
     text += TableRow({result.configuration.name, VerdictWord(result.verdict()),
-                      IntervalText(FindMetric(result, "kl_mean")),
+                      IntervalText(FindMetric(result, "kl_mean")), TailText(result),
                       ShareText(FindMetric(result, "top1_agreement")),
                       RateText(FindMetric(result, "greedy_match_margin_aware_10")),
                       IntervalText(FindMetric(result, "perplexity_log_ratio"))});
@@ -153,7 +164,9 @@ std::string CompareSummary(const quality::Comparison& comparison) {
   for (size_t i = 0; i < std::min<size_t>(3, worst.size()); ++i) {
     absl::StrAppend(&text, "worst ", worst[i].second, "\n");
   }
-  return absl::StrCat(text, IdentityText(comparison), "\n");
+  return absl::StrCat(text, CountsText(comparison), "\n", IdentityText(comparison), "\n`",
+                      comparison.options.command, "`\nreport: ", comparison.options.out,
+                      "/compare.md\n");
 }
 
 std::string CompareMarkdown(const quality::Comparison& comparison) {
@@ -170,17 +183,19 @@ std::string CompareMarkdown(const quality::Comparison& comparison) {
                   IntervalText(FindMetric(comparison.noise, "kl_mean")), ".\n");
   for (const ConfigurationResult& result : comparison.configurations) text += Section(result);
   const quality::CompareOptions& options = comparison.options;
+  absl::StrAppend(&text, "\n## Methods\n\n`", options.command, "`\n\n", CountsText(comparison),
+                  ".\n\n");
   absl::StrAppend(
-      &text, "\n## Methods\n\n",
-      fmt::format(
-          "KL(p‖q) in nats, reference first, over {} prompts of at most {} positions; {} "
-          "text tokens in windows of {} with stride {} (scheme {}); {} greedy prompts of {} "
-          "tokens. Intervals: 95 %, clustered by prompt or window. Seed {}. Dump mode {}.\n",
-          comparison.inputs.given, options.forced_positions, comparison.inputs.text.size(),
-          options.inputs.windows.length, options.inputs.windows.stride,
-          quality::kSchemeNames[static_cast<size_t>(options.inputs.windows.scheme)],
-          comparison.inputs.prompts.size(), options.greedy_tokens, options.seed,
-          quality::kLogitModeNames[static_cast<size_t>(comparison.mode)]));
+      &text, fmt::format(
+                 "KL(p‖q) in nats, reference first, over {} prompts of at most {} positions; {} "
+                 "text tokens in windows of {} with stride {} (scheme {}); {} greedy prompts of {} "
+                 "tokens{}. {} Seed {}. Dump mode {}.\n",
+                 comparison.inputs.given, options.forced_positions, comparison.inputs.text.size(),
+                 options.inputs.windows.length, options.inputs.windows.stride,
+                 quality::kSchemeNames[static_cast<size_t>(options.inputs.windows.scheme)],
+                 comparison.inputs.prompts.size(), options.greedy_tokens,
+                 SequentialText(comparison), kIntervals, options.seed,
+                 quality::kLogitModeNames[static_cast<size_t>(comparison.mode)]));
   return text;
 }
 

@@ -21,6 +21,10 @@ constexpr std::array<const char*, kColours> kDashes = {"",        "7 3",  "2 2.5
 
 std::string Pixels(double value) { return fmt::format("{:.1f}", value); }
 size_t Colour(size_t series) { return series % kColours + 1; }
+// Series of one colour differ in it.
+std::string Dash(size_t series) { return kDashes[(series + series / kColours) % kColours]; }
+
+bool HasRange(const PlotPoint& p) { return std::isfinite(p.low + p.high); }
 
 Markup Line(double x1, double y1, double x2, double y2, const std::string& kind) {
   return EmptyElement("line", {{"x1", Pixels(x1)},
@@ -39,7 +43,7 @@ Markup Text(double x, double y, const std::string& anchor, const std::string& te
 // A different shape for each series.
 Markup Mark(double x, double y, size_t series) {
   const std::string kind = absl::StrCat("f", Colour(series));
-  switch (series % 3) {
+  switch ((series + series / kColours) % 3) {
     case 0:
       return EmptyElement("circle",
                           {{"cx", Pixels(x)}, {"cy", Pixels(y)}, {"r", "4"}, {"class", kind}});
@@ -90,6 +94,10 @@ std::vector<double> Values(const Plot& plot, bool vertical) {
     for (const PlotPoint& p : series.points) {
       if (!std::isfinite(p.x) || !std::isfinite(p.y)) continue;
       values.push_back(vertical ? p.y : p.x);
+      if (vertical && series.kind == MarkKind::kLine && HasRange(p)) {
+        values.push_back(p.low);
+        values.push_back(p.high);
+      }
       if (!vertical && series.kind == MarkKind::kRange) {
         values.push_back(p.low);
         values.push_back(p.high);
@@ -156,7 +164,7 @@ class PlotPicture {
         marks += Bar(p, index);
         continue;
       }
-      if (series.kind == MarkKind::kRange && std::isfinite(p.low + p.high)) {
+      if (series.kind == MarkKind::kRange && HasRange(p)) {
         marks += Line(x_.At(p.low), y, x_.At(p.high), y, absl::StrCat("path c", Colour(index)));
       }
       marks += Mark(x, y, index) + Name(p, x, y);
@@ -190,11 +198,28 @@ class PlotPicture {
       }
       last = y;
     }
-    Markup drawn = EmptyElement("path", {{"d", path},
+    Markup drawn = Band(points, index) +
+                   EmptyElement("path", {{"d", path},
                                          {"class", absl::StrCat("path c", Colour(index))},
-                                         {"stroke-dasharray", kDashes[index % kColours]}});
+                                         {"stroke-dasharray", Dash(index)}});
     if (points.size() == 1) drawn += Mark(x_.At(points[0].x), y_.At(points[0].y), index);
     return drawn;
+  }
+
+  // Along the highs and back along the lows.
+  Markup Band(const std::vector<PlotPoint>& points, size_t index) const {
+    std::string there, back;
+    for (const PlotPoint& p : points) {
+      if (!HasRange(p)) continue;
+      const double x = x_.At(p.x);
+      absl::StrAppend(&there,
+                      fmt::format("{}{:.1f} {:.1f}", there.empty() ? "M" : "L", x, y_.At(p.high)));
+      back = fmt::format("L{:.1f} {:.1f}", x, y_.At(p.low)) + back;
+    }
+    if (there.empty()) return {};
+    return EmptyElement("path", {{"d", absl::StrCat(there, back, "Z")},
+                                 {"class", absl::StrCat("f", Colour(index))},
+                                 {"fill-opacity", "0.16"}});
   }
 
   // Beside its point, below names that are already there.
@@ -234,7 +259,7 @@ Markup Legend(const Plot& plot) {
     const Markup sign = kind == MarkKind::kLine || kind == MarkKind::kStep
                             ? EmptyElement("path", {{"d", "M1 6H33"},
                                                     {"class", "path c" + colour},
-                                                    {"stroke-dasharray", kDashes[i % kColours]}})
+                                                    {"stroke-dasharray", Dash(i)}})
                         : kind == MarkKind::kBars ? EmptyElement("rect", {{"x", "11"},
                                                                           {"y", "0"},
                                                                           {"width", "12"},
@@ -256,9 +281,10 @@ HtmlTable Numbers(const Plot& plot) {
   HtmlTable table{.caption = plot.title,
                   .columns = {{"series"}, {plot.x.label, true}, {plot.y.label, true}},
                   .rows = {}};
-  const bool ranges = std::any_of(plot.series.begin(), plot.series.end(),
-                                  [](const PlotSeries& s) { return s.kind == MarkKind::kRange; });
-  if (ranges) table.columns.push_back({"interval", true});
+  const bool ranges = std::any_of(plot.series.begin(), plot.series.end(), [](const PlotSeries& s) {
+    return std::any_of(s.points.begin(), s.points.end(), HasRange);
+  });
+  if (ranges) table.columns.push_back({plot.range_label, true});
   const auto text = [](const PlotAxis& axis, double value) {
     for (const auto& [at, name] : axis.ticks) {
       if (at == value) return name;
@@ -270,8 +296,8 @@ HtmlTable Numbers(const Plot& plot) {
       table.rows.push_back(
           {p.name.empty() ? series.name : p.name, text(plot.x, p.x), text(plot.y, p.y)});
       if (ranges) {
-        table.rows.back().push_back(
-            std::isfinite(p.low + p.high) ? fmt::format("{:.4g} … {:.4g}", p.low, p.high) : "–");
+        table.rows.back().push_back(HasRange(p) ? fmt::format("{:.4g} … {:.4g}", p.low, p.high)
+                                                : "–");
       }
     }
   }

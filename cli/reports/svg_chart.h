@@ -22,7 +22,7 @@ namespace crosscheck {
 
 struct PlotPoint {
   double x = 0, y = 0;
-  double low = std::nan(""), high = std::nan("");  // kRange: along x
+  double low = std::nan(""), high = std::nan("");  // kRange: along x; kLine: a band along y
   std::string name = {};                           // written beside the point
 };
 
@@ -59,7 +59,8 @@ struct Plot {
   PlotAxis x, y;
   std::vector<PlotSeries> series = {};
   std::vector<PlotRule> rules = {};
-  Markup Render() const;  // a sentence instead where there is no point
+  std::string range_label = "interval";  // what low and high are, for the table
+  Markup Render() const;                 // a sentence instead where there is no point
 };
 
 // Histograms with common buckets, one above the other. Bucket b stands for values from 2^(b/2) to

@@ -1,6 +1,7 @@
 // Faults of adapters (LoRA). Name, what makes it show, the smallest case:
 // - lora_alpha: B is not zero and rank is 2 or more; 1 layer, 1 token
 // - lora_module: an update of up_proj with B not zero; 1 layer, 1 token
+// - lora_ignored: B is not zero; 1 layer, 1 token
 // - lora_stays: a request that does not use the adapter, B not zero; 1 layer, 1 token
 #include "reference/adapter.h"
 
@@ -37,6 +38,8 @@ void LoraModule(Model& model, Json& options) {
   });
 }
 
+void LoraIgnored(Model&, Json& options) { options.erase("adapter"); }
+
 Reply LoraStays(Engine& inner, const Message& request, const ModelSpec&) {
   Message edited = request;
   edited.head.erase("adapter");
@@ -46,6 +49,7 @@ Reply LoraStays(Engine& inner, const Message& request, const ModelSpec&) {
 constexpr Fault kFaults[] = {
     {"lora_alpha", nullptr, nullptr, "", LoraAlpha},
     {"lora_module", nullptr, nullptr, "", LoraModule},
+    {"lora_ignored", nullptr, nullptr, "", LoraIgnored},
     {"lora_stays", LoraStays},
 };
 

@@ -7,6 +7,8 @@
 // - correlated_stream: every second draw of a stream repeats the one before; mode stream,
 //   vocabulary 2
 // - scaled_uniforms: explicit uniforms are 1 % too small; mode invert, vocabulary 2
+// - sampler_temperature: draws at a temperature 5 % too high; many draws of a law that is neither
+//   flat nor a point
 // - ignored_top_k: `generate` samples from the whole vocabulary; mode generate, top_k 1
 #include <map>
 #include <utility>
@@ -95,6 +97,15 @@ Reply ScaledUniforms(Engine& inner, const Message& request, const ModelSpec&) {
   return inner.Call(edited);
 }
 
+Reply SamplerTemperature(Engine& inner, const Message& request, const ModelSpec&) {
+  Message edited = request;
+  Json& parameters = edited.head["parameters"];
+  if (parameters.is_object() && parameters.value("temperature", Json()).is_number()) {
+    parameters["temperature"] = 1.05 * parameters["temperature"].get<double>();
+  }
+  return inner.Call(edited);
+}
+
 Reply IgnoredTopK(Engine& inner, const Message& request, const ModelSpec&) {
   Message edited = request;
   edited.head["sampling"]["top_k"] = 0;
@@ -107,6 +118,7 @@ constexpr Fault kFaults[] = {
     {"ignored_seed", IgnoredSeed, nullptr, "draw"},
     {"correlated_stream", CorrelatedStream, nullptr, "draw"},
     {"scaled_uniforms", ScaledUniforms, nullptr, "invert"},
+    {"sampler_temperature", SamplerTemperature, nullptr, "draw"},
     {"ignored_top_k", IgnoredTopK, nullptr, "generate"},
 };
 

@@ -80,6 +80,10 @@ void NormOffset(Matrix m, const ModelSpec&) {
   for (float& value : m.values) value -= 1;
 }
 
+void Scaled(Matrix m, const ModelSpec&) {
+  for (float& value : m.values) value *= 1.5F;
+}
+
 // Eight bits of significand, as a conversion to bfloat16 that nobody asked for.
 void Rounded(Matrix m, const ModelSpec&) {
   for (float& value : m.values) value = DecodeBF16(EncodeBF16(value));
@@ -90,7 +94,27 @@ void Edit(Model& model, size_t tensor) {
   edit(AsMatrix(model.tensors[tensor], model.values[tensor]), model.spec);
 }
 
+// Keys and values of head 0 change places: of k_proj and v_proj of one layer.
+void SwappedWithValues(Model& model, size_t tensor) {
+  std::string name = model.tensors[tensor].name;
+  const size_t at = name.find("k_proj");
+  if (at == std::string::npos) return;
+  name[at] = 'v';
+  for (size_t i = 0; i < model.tensors.size(); ++i) {
+    if (model.tensors[i].name != name) continue;
+    const auto head = static_cast<ptrdiff_t>(model.spec.head_dim) * model.spec.hidden;
+    std::swap_ranges(model.values[tensor].begin(), model.values[tensor].begin() + head,
+                     model.values[i].begin());
+  }
+}
+
+// Positions are turned by angles of another base.
+void RopeBase(Model& model, size_t) { model.spec.rope_theta *= 2; }
+
 constexpr WeightFault kFaults[] = {
+    {"scaled", Edit<Scaled>},
+    {"swapped_with_values", SwappedWithValues},
+    {"rope_base", RopeBase},
     {"scaled_row", Edit<ScaledRow>},
     {"swapped_rows", Edit<SwappedRows>},
     {"transposed", Edit<Transposed>},

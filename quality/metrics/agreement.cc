@@ -1,11 +1,8 @@
 #include "quality/metrics/agreement.h"
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 #include <vector>
-
-#include "quality/metrics/quantile.h"
 
 namespace crosscheck::quality {
 
@@ -30,24 +27,6 @@ int64_t RankOf(absl::Span<const float> row, int32_t token) {
     rank += row[i] > own || (row[i] == own && i < static_cast<size_t>(token));
   }
   return rank;
-}
-
-ProbabilityChanges SummariseChanges(absl::Span<const double> changes) {
-  std::vector<double> sorted(changes.begin(), changes.end());
-  std::sort(sorted.begin(), sorted.end());
-  double sum = 0, squares = 0;
-  for (const double change : sorted) sum += change, squares += change * change;
-  const auto count = static_cast<double>(sorted.size());
-  const auto quantile = [&](double f) { return QuantileOfSorted(sorted, f); };
-  return {.mean = sum / count,
-          .rms = std::sqrt(squares / count),
-          .q01 = quantile(0.01),
-          .q05 = quantile(0.05),
-          .median = quantile(0.5),
-          .q95 = quantile(0.95),
-          .q99 = quantile(0.99),
-          .least = quantile(0),
-          .largest = quantile(1)};
 }
 
 }  // namespace crosscheck::quality

@@ -23,15 +23,6 @@ inline bool IsDecided(double margin, double error_of_best, double error_of_secon
   return margin > error_of_best + error_of_second;
 }
 
-// Of the changes q(x) - p(x) of the true token's probability: llama-perplexity's Delta p.
-struct ProbabilityChanges {
-  double mean = 0, rms = 0;
-  double q01 = 0, q05 = 0, median = 0, q95 = 0, q99 = 0;
-  double least = 0, largest = 0;
-};
-// NaN where there is none. In probabilities; reports print percentage points.
-ProbabilityChanges SummariseChanges(absl::Span<const double> changes);
-
 }  // namespace crosscheck::quality
 
 #endif  // CROSSCHECK_QUALITY_METRICS_AGREEMENT_H_

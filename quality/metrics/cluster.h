@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "properties/stream.h"
@@ -60,6 +61,32 @@ inline constexpr int kResamples = 2000;
 Interval BootstrapInterval(int clusters,
                            const std::function<double(absl::Span<const int>)>& statistic,
                            double confidence, Stream stream, int resamples = kResamples);
+// Several statistics of the same resamples, which `statistics` writes to its second argument,
+// [count].
+std::vector<Interval> BootstrapIntervals(
+    int clusters, int count,
+    const std::function<void(absl::Span<const int>, absl::Span<double>)>& statistics,
+    double confidence, Stream stream, int resamples = kResamples);
+
+// Values with the cluster that each belongs to, for intervals of their quantiles.
+class ClusteredValues {
+ public:
+  void Add(int cluster, double value) { values_.push_back({value, cluster}); }
+  std::vector<double> values() const;
+  // One for each fraction in 0 … 1, of quantiles as QuantileOfSorted has them. A resample takes all
+  // values of its clusters; clusters are 0 … clusters - 1.
+  std::vector<Interval> QuantileIntervals(const std::vector<double>& fractions, int clusters,
+                                          double confidence, const Stream& stream,
+                                          int resamples = kResamples) const;
+
+ private:
+  class Resample;
+  struct Value {
+    double value;
+    int cluster;
+  };
+  std::vector<Value> values_;
+};
 
 }  // namespace crosscheck::quality
 

@@ -23,15 +23,10 @@ bool IsNearTie(double gap, double error_of_best, double error_of_chosen) {
   return gap <= error_of_best + error_of_chosen;
 }
 
-GreedyRates CountMatches(absl::Span<const FirstDivergence> divergences,
-                         const std::vector<bool>& near_tie) {
-  GreedyRates rates{.prompts = static_cast<int>(divergences.size())};
-  for (size_t i = 0; i < divergences.size(); ++i) {
-    const bool none = divergences[i].kind == DivergenceKind::kNone;
-    rates.raw += none;
-    rates.margin_aware += none || near_tie[i];
-  }
-  return rates;
+int CountMatches(absl::Span<const PromptMatch> prompts, int at, bool margin_aware) {
+  return static_cast<int>(
+      std::count_if(prompts.begin(), prompts.end(),
+                    [&](const PromptMatch& prompt) { return prompt.MatchesAt(at, margin_aware); }));
 }
 
 DivergenceHistogram HistogramOf(absl::Span<const FirstDivergence> divergences, int at) {

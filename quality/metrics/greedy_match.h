@@ -37,14 +37,18 @@ FirstDivergence FindDivergence(const GreedyRun& reference, const GreedyRun& cand
 // the two logits (judging.md 4.1). `gap` is of the token that was chosen, not of the runner-up.
 bool IsNearTie(double gap, double error_of_best, double error_of_chosen);
 
-struct GreedyRates {
-  int prompts = 0;
-  int raw = 0;           // prompts without divergence
-  int margin_aware = 0;  // and those whose first divergence is a near tie
+// One prompt of many, for the two rates.
+struct PromptMatch {
+  int prompt = 0;  // its index in its set
+  FirstDivergence first = {};
+  bool near_tie = false;  // the first divergence is one
+  // Within the first `at` tokens, at most those that `first` is of.
+  bool MatchesAt(int at, bool margin_aware) const {
+    return first.kind == DivergenceKind::kNone || first.index >= at || (margin_aware && near_tie);
+  }
 };
-// `near_tie[i]` says of prompt i whether its first divergence is one; read where there is one.
-GreedyRates CountMatches(absl::Span<const FirstDivergence> divergences,
-                         const std::vector<bool>& near_tie);
+// Prompts that match.
+int CountMatches(absl::Span<const PromptMatch> prompts, int at, bool margin_aware);
 
 struct DivergenceHistogram {
   std::vector<int> by_index;  // [at], token divergences

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "properties/statistics/e_value.h"
 #include "properties/statistics/pooling.h"
 
 namespace crosscheck::quality {
@@ -104,6 +105,47 @@ DrawsAgainstLaw Combine(absl::Span<const DrawsAgainstLaw> prompts) {
     sum.outside_support += prompt.outside_support;
   }
   return sum;
+}
+
+void SamplerEvidence::Add(absl::Span<const float> logits, double temperature,
+                          absl::Span<const int64_t> counts) {
+  const std::vector<double> p = LawAt(logits, temperature);
+  int64_t draws = 0;
+  for (const int64_t count : counts) draws += count;
+  const Pooling pooling = PoolOutcomes(p, draws);
+  MixtureEvidence mixture(pooling.probability);
+  for (size_t i = 0; i < counts.size(); ++i) {
+    for (int64_t n = 0; pooling.cell_of[i] >= 0 && n < counts[i]; ++n) {
+      mixture.Add(static_cast<size_t>(pooling.cell_of[i]));
+    }
+  }
+  cells_ += mixture.log_e();
+  for (size_t f = 0; f < kFactors.size(); ++f) {
+    const std::vector<double> q = LawAt(logits, kFactors[f] * temperature);
+    for (size_t i = 0; i < counts.size(); ++i) {
+      if (counts[i] > 0 && p[i] > 0) {
+        tempered_[f] += static_cast<double>(counts[i]) * std::log(q[i] / p[i]);
+      }
+    }
+  }
+}
+
+double SamplerEvidence::log_e() const {
+  std::vector<double> log_e = {cells_}, weights = {0.5};
+  for (const double value : tempered_) {
+    log_e.push_back(value);
+    weights.push_back(0.5 / static_cast<double>(kFactors.size()));
+  }
+  return LogAverage(log_e, weights);
+}
+
+TestResult ShiftOfTemperature(absl::Span<const float> logits, double temperature, double factor,
+                              int64_t draws) {
+  std::vector<int64_t> expected;  // by such a sampler
+  for (const double q : LawAt(logits, factor * temperature)) {
+    expected.push_back(std::llround(q * static_cast<double>(draws)));
+  }
+  return CompareDraws(expected, LawAt(logits, temperature)).pearson;
 }
 
 double JensenShannonOfCounts(absl::Span<const int64_t> a, absl::Span<const int64_t> b) {

@@ -6,6 +6,7 @@
 #ifndef CROSSCHECK_QUALITY_METRICS_SAMPLED_H_
 #define CROSSCHECK_QUALITY_METRICS_SAMPLED_H_
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -31,6 +32,26 @@ struct DrawsAgainstLaw {
 };
 DrawsAgainstLaw CompareDraws(absl::Span<const int64_t> counts, absl::Span<const double> p);
 DrawsAgainstLaw Combine(absl::Span<const DrawsAgainstLaw> prompts);
+
+// Evidence that draws are not of the law of their logits (judging.md 8.7): the mean of an e-value
+// that sees any other law of the pooled cells and of one that sees another temperature, each a
+// product over positions. An exact sampler reaches E = x with probability at most 1 / x.
+class SamplerEvidence {
+ public:
+  // Draws of tokens to which the law gives nothing are not counted here.
+  void Add(absl::Span<const float> logits, double temperature, absl::Span<const int64_t> counts);
+  double log_e() const;
+
+ private:
+  static constexpr std::array<double, 6> kFactors = {0.8, 0.9, 0.95, 1.05, 1.1, 1.25};
+  double cells_ = 0;                                // ln E
+  std::array<double, kFactors.size()> tempered_{};  // ln E against this factor of the temperature
+};
+
+// How much a chi-square test of `draws` draws sees of a sampler whose temperature is `factor` times
+// what was asked: its non-centrality and degrees of freedom, to be added up over positions.
+TestResult ShiftOfTemperature(absl::Span<const float> logits, double temperature, double factor,
+                              int64_t draws);
 
 // Of two vectors of counts of one length, each normalised; nats. 0 where a side is empty.
 double JensenShannonOfCounts(absl::Span<const int64_t> a, absl::Span<const int64_t> b);

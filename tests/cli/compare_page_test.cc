@@ -4,8 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 
+#include "cli/reports/compare_cells.h"
+#include "cli/reports/compare_json.h"
+#include "cli/reports/compare_text.h"
 #include "tests/cli/markup_check.h"
 
 namespace crosscheck {
@@ -39,7 +43,11 @@ quality::ConfigurationResult Result(const std::string& name, double scale,
                                        .count = 500,
                                        .clusters = 12};
   for (int i = 1; i <= 800; ++i) r.kl.push_back(scale * 1e-4 * i);
-  for (int t = 0; t < 50; ++t) r.kl_by_position.push_back(scale * 0.01 * (1 + t));
+  for (int t = 0; t < 50; ++t) {
+    const double median = scale * 0.01 * (1 + t);
+    r.kl_by_position.push_back(
+        {.median = median, .low = median / 4, .high = median * 3, .prompts = 16});
+  }
   r.first_divergence.assign(51, 0);
   r.first_divergence[3] = 4;
   r.first_divergence[50] = 12;
@@ -71,7 +79,8 @@ quality::ConfigurationResult Result(const std::string& name, double scale,
                       .added_error_ratio = 0.01,
                       .positions = 64});
   r.skips.push_back({"sampled", text});
-  r.gates.push_back({"kl100", "kl_mean", quality::GateVerdict::kPass, text});
+  r.gates.push_back(
+      {.gate = "kl100", .metric = "kl_mean", .verdict = quality::GateVerdict::kPass, .text = text});
   return r;
 }
 
@@ -94,11 +103,42 @@ TEST(ComparePageTest, TheNumbersAreThoseOfTheComparison) {
   const std::string page = ComparePage(MakeComparison("text"));
   EXPECT_EQ(MarkupError(page), "");
   for (const char* text :
-       {"<td class=\"n\">0.0123 [0.01, 0.02]</td>", "<td class=\"n\">95.00 %</td>",
+       {"<td class=\"n\">0.0123 [0.01, 0.02]</td>", "<td class=\"n\">95.0 %</td>",
         "<td class=\"n\">12/16</td>", "<td class=\"n\">0.031 [0.02, 0.04]</td>",
-        "<td class=\"n\">3.21</td>", "L00 attention (cosine 0.98000)", "near tie, waived",
-        "<td class=\"n\">4.50</td>", "<code>aaaa</code>", "KL 1.23e-07 [1e-07, 2e-07]"}) {
+        "<td class=\"n\">3.21</td>", "L00 attention (added error 10 of its bound, cosine 0.98000)",
+        "near tie, waived", "<td class=\"n\">4.50</td>", "<code>aaaa</code>",
+        "KL 1.23e-07 [1e-07, 2e-07]"}) {
     EXPECT_THAT(page, HasSubstr(text));
+  }
+}
+
+// The part of the page that draws the plot of this title.
+std::string FigureOf(const std::string& page, const std::string& title) {
+  const size_t at = page.find("<figcaption>" + title);
+  return at == std::string::npos ? "" : page.substr(at, page.find("</figure>", at) - at);
+}
+
+TEST(ComparePageTest, KlByPositionHasABandForEachConfigurationAndTheNoiseFloorNone) {
+  const std::string figure = FigureOf(ComparePage(MakeComparison("text")), "KL by position");
+  size_t bands = 0;
+  for (size_t at = figure.find("fill-opacity=\"0.16\""); at != std::string::npos;
+       at = figure.find("fill-opacity=\"0.16\"", at + 1)) {
+    ++bands;
+  }
+  EXPECT_EQ(bands, 2U);
+  EXPECT_THAT(figure, HasSubstr("noise floor"));
+  EXPECT_THAT(figure, HasSubstr("5 to 95 %"));
+  EXPECT_THAT(figure, HasSubstr("0.0025 … 0.03</td>"));  // position 0 of q4
+}
+
+TEST(ComparePageTest, EveryPlotHasATextAndItsNumbers) {
+  const std::string page = ComparePage(MakeComparison("text"));
+  for (const char* title : {"KL by position", "Tail of KL", "First divergence: q4",
+                            "Perplexity against the reference", "Size against quality"}) {
+    const std::string figure = FigureOf(page, title);
+    EXPECT_THAT(figure, HasSubstr("role=\"img\"")) << title;
+    EXPECT_THAT(figure, HasSubstr("<desc>")) << title;
+    EXPECT_THAT(figure, HasSubstr("<table>")) << title;
   }
 }
 
@@ -125,6 +165,47 @@ TEST(ComparePageTest, AComparisonWithoutNumbersSaysSo) {
   EXPECT_THAT(page, HasSubstr("UNDECIDED"));
   EXPECT_THAT(page, HasSubstr("Nothing was recorded."));
   EXPECT_THAT(page, HasSubstr("No layer was compared."));
+}
+
+TEST(ShareTextTest, OnlyAllIsAHundredPercent) {
+  const auto share = [](double value, int64_t count) {
+    quality::Estimate estimate{.value = value};
+    estimate.count = count;
+    return ShareText(&estimate);
+  };
+  EXPECT_EQ(share(0.9, 100), "90.0 %");  // two decimals of a hundred positions say nothing
+  EXPECT_EQ(share(0.99999, 20000), "99.99 %");
+  EXPECT_EQ(share(1, 20000), "100.00 %");
+}
+
+TEST(CompareSummaryTest, HasTwentyLinesAtMostWhateverThereIs) {
+  quality::Comparison c = MakeComparison("text");
+  for (int i = 0; i < 30; ++i) c.configurations.push_back(Result("more", 2, "text"));
+  c.options.command = "crosscheck compare MODEL --config more";
+  c.options.out = "report";
+  c.model = {{"config.json", std::string(64, 'a')}};
+  const std::string summary = CompareSummary(c);
+  EXPECT_LE(std::count(summary.begin(), summary.end(), '\n'), 20);
+  EXPECT_THAT(summary, HasSubstr("22 more in the report"));
+  EXPECT_THAT(summary, HasSubstr("crosscheck compare MODEL --config more"));
+  EXPECT_THAT(summary, HasSubstr("report/compare.md"));
+  EXPECT_THAT(summary, HasSubstr("config.json aaaaaaaaaaaa;"));
+  EXPECT_THAT(summary, HasSubstr("32 passed, 0 failed, 0 undecided; findings: 1"));
+}
+
+TEST(CompareJunitTest, WhatIsUndecidedIsSkippedWithItsReason) {
+  quality::Comparison c = MakeComparison("text");
+  c.configurations.resize(1);
+  c.configurations[0].gates = {
+      {.gate = "g", .metric = "m", .verdict = quality::GateVerdict::kUndecided, .text = "5/5"},
+      {.gate = "h", .metric = "m", .verdict = quality::GateVerdict::kFail, .text = "0/5"}};
+  const std::string xml = CompareJunit(c);
+  EXPECT_THAT(xml, HasSubstr("tests=\"3\" failures=\"1\" skipped=\"2\""));
+  EXPECT_THAT(xml, HasSubstr("name=\"g\"><skipped message=\"5/5\"/>"));
+  EXPECT_THAT(xml, HasSubstr("name=\"h\"><failure message=\"0/5\"/>"));
+  EXPECT_THAT(xml, HasSubstr("<skipped message=\"not measured: text\"/>"));
+  c.configurations[0].gates.clear();  // nothing was decided: not green
+  EXPECT_THAT(CompareJunit(c), HasSubstr("no gate names this configuration"));
 }
 
 TEST(LayerMapTest, ShadesDecadesAndFramesWhatIsBeyondTheBound) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numbers>
 #include <numeric>
+#include <string>
 #include <vector>
 
 #include "quality/metrics/quantile.h"
@@ -116,6 +117,69 @@ TEST(BootstrapInterval, OfAMeanAgreesWithTheEstimator) {
   EXPECT_NEAR(bootstrap.lower, student.lower, 0.1 * width);
   EXPECT_NEAR(bootstrap.upper, student.upper, 0.1 * width);
   EXPECT_EQ(BootstrapInterval(200, mean, 0.95, Stream(1, "bootstrap")).lower, bootstrap.lower);
+}
+
+// 40 clusters of 1 to 30 values with an effect of their cluster.
+ClusteredValues Clustered(std::vector<std::vector<double>>* by_cluster) {
+  Stream stream(5, "clustered values");
+  ClusteredValues all;
+  for (int c = 0; c < 40; ++c) {
+    const double effect = Normal(stream);
+    by_cluster->emplace_back();
+    for (int64_t i = stream.Int(1, 30); i > 0; --i) {
+      by_cluster->back().push_back(std::exp(effect + Normal(stream)));
+      all.Add(c, by_cluster->back().back());
+    }
+  }
+  return all;
+}
+
+TEST(ClusteredValues, QuantileIntervalsAreThoseOfSortedResamples) {
+  std::vector<std::vector<double>> by_cluster;
+  const ClusteredValues all = Clustered(&by_cluster);
+  const std::vector<double> fractions = {0.5, 0.99, 0.999, 0, 1};
+  const auto fast = all.QuantileIntervals(fractions, 40, 0.95, Stream(1, "bootstrap"), 300);
+  for (size_t f = 0; f < fractions.size(); ++f) {
+    const auto sorted = [&](absl::Span<const int> indices) {
+      std::vector<double> values;
+      for (const int i : indices) {
+        values.insert(values.end(), by_cluster[i].begin(), by_cluster[i].end());
+      }
+      return Quantile(values, fractions[f]);
+    };
+    const Interval slow = BootstrapInterval(40, sorted, 0.95, Stream(1, "bootstrap"), 300);
+    EXPECT_DOUBLE_EQ(fast[f].lower, slow.lower) << fractions[f];
+    EXPECT_DOUBLE_EQ(fast[f].upper, slow.upper) << fractions[f];
+  }
+  const double median = Quantile(all.values(), 0.5);
+  EXPECT_LT(fast[0].lower, median);
+  EXPECT_GT(fast[0].upper, median);
+}
+
+TEST(ClusteredValues, NothingHasNoInterval) {
+  EXPECT_TRUE(std::isnan(
+      ClusteredValues().QuantileIntervals({0.5}, 3, 0.95, Stream(1, "bootstrap"))[0].lower));
+}
+
+// Share of 300 simulated data sets (50 prompts x 20 positions) whose interval of the 90 % quantile
+// holds the true one.
+TEST(ClusteredValues, AQuantilesIntervalCoversWhatItClaims) {
+  Stream stream(11, "quantile coverage");
+  // 90 % quantile of a sum of N(0, 0.25) and N(0, 1).
+  const double truth = 1.2815515655446004 * std::sqrt(1.25);
+  int covered = 0;
+  for (int set = 0; set < 300; ++set) {
+    ClusteredValues values;
+    for (int prompt = 0; prompt < 50; ++prompt) {
+      const double effect = 0.5 * Normal(stream);
+      for (int t = 0; t < 20; ++t) values.Add(prompt, effect + Normal(stream));
+    }
+    const Interval interval =
+        values.QuantileIntervals({0.9}, 50, 0.95, stream.Fork(std::to_string(set)), 400)[0];
+    covered += interval.lower <= truth && truth <= interval.upper;
+  }
+  EXPECT_GT(covered / 300.0, 0.88);
+  EXPECT_LT(covered / 300.0, 0.99);
 }
 
 }  // namespace

@@ -4,9 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
 
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "quality/apply_gates.h"
 #include "reference/checkpoint.h"
 #include "reference/quantisation/decoded_model.h"
 #include "reference/safetensors.h"
@@ -28,6 +33,7 @@ CompareOptions SmallComparison(const std::string& out) {
   options.layer_prompts = 1;
   options.sampled_prompts = 1;
   options.sampled_seeds = 4;
+  options.draw_positions = 2;
   return options;
 }
 
@@ -54,6 +60,34 @@ TEST(CompareTest, TheReferenceAgainstItselfIsExact) {
   for (const LayerStage& stage : same.layers) EXPECT_EQ(stage.relative_error_largest, 0);
   EXPECT_THAT(same.findings, testing::IsEmpty());
   EXPECT_THAT(same.skips, testing::IsEmpty());
+}
+
+TEST(CompareTest, TheOrderOfThePromptsChangesNoNumber) {
+  const OwnFolder folder;
+  const auto lines = ReadFile(std::string(kModel) + "/prompts.jsonl");
+  ASSERT_TRUE(lines.ok()) << lines.status();
+  std::vector<std::string> prompts = absl::StrSplit(*lines, '\n', absl::SkipEmpty());
+  prompts.resize(5);
+  std::vector<std::map<std::string, Estimate>> metrics;
+  for (const bool reversed : {false, true}) {
+    if (reversed) std::reverse(prompts.begin(), prompts.end());
+    CompareOptions options = SmallComparison(folder.path() + (reversed ? "/b" : "/a"));
+    options.inputs.prompts_file = options.out + ".jsonl";
+    std::filesystem::create_directories(folder.path());
+    ASSERT_TRUE(WriteFile(options.inputs.prompts_file, absl::StrJoin(prompts, "\n")).ok());
+    options.inputs.limit = 0;
+    options.configurations = {Named("q4_sym")};
+    const auto comparison = Compare(options);
+    ASSERT_TRUE(comparison.ok()) << comparison.status();
+    metrics.push_back(comparison->configurations[0].metrics);
+  }
+  ASSERT_EQ(metrics[0].size(), metrics[1].size());
+  for (const auto& [name, a] : metrics[0]) {
+    const Estimate& b = metrics[1].at(name);
+    EXPECT_TRUE(a.value == b.value || std::isnan(a.value)) << name;
+    EXPECT_TRUE(a.lower == b.lower || std::isnan(a.lower)) << name;
+    EXPECT_TRUE(a.upper == b.upper || std::isnan(a.upper)) << name;
+  }
 }
 
 TEST(CompareTest, FormatsAreAsFarFromTheReferenceAsTheyAreCoarse) {
@@ -147,6 +181,40 @@ TEST(CompareTest, AQuantisedFolderIsMeasuredByItsDecodedWeights) {
   ASSERT_TRUE(comparison.ok()) << comparison.status();
   EXPECT_EQ(Value(comparison->configurations[0], "kl_mean"),
             Value(comparison->configurations[1], "kl_mean"));
+}
+
+TEST(CompareTest, SequentialGatesAddPromptsUntilTheyAreDecided) {
+  if (!Tokenizer::Load(kModel).ok()) GTEST_SKIP() << "crosscheck-oracle is not built";
+  const OwnFolder folder;
+  CompareOptions options = SmallComparison(folder.path());
+  options.greedy_tokens = options.forced_positions = 10;
+  options.sampled_prompts = options.draw_positions = options.layer_prompts = 0;
+  options.inputs.step_targets = 0;
+  options.inputs.text_file = std::string(kModel) + "/heldout.txt";
+  options.inputs.text_tokens = 500;
+  options.inputs.shuffled = true;
+  options.inputs.prompts_wanted = 200;
+  options.gates = *ParseGates(
+      "format = \"crosscheck-gates/1\"\ngate = [{name=\"g\", metric=\"greedy_match\", at=10, "
+      "min=0.95, max_prompts=200, configs=[\"*\"]}]",
+      "gates");
+  options.gates.sequential = true;
+  options.configurations = {Named("fp32"), Named("fp32@faulty:second_token")};
+  auto comparison = Compare(options);
+  ASSERT_TRUE(comparison.ok()) << comparison.status();
+  ASSERT_EQ(comparison->inputs.prompts.size(), 200U);
+  ConfigurationResult& same = comparison->configurations[0];
+  ConfigurationResult& wrong = comparison->configurations[1];
+  for (ConfigurationResult* result : {&same, &wrong}) {
+    ApplyGates(options.gates, *result, comparison->inputs);
+  }
+  EXPECT_EQ(same.gates[0].verdict, GateVerdict::kPass) << same.gates[0].text;
+  EXPECT_EQ(same.gates[0].prompts, 88);
+  EXPECT_LE(same.matches.size(), 4U + 4 * 32);  // not all that may be looked at
+  EXPECT_EQ(wrong.gates[0].verdict, GateVerdict::kFail) << wrong.gates[0].text;
+  EXPECT_LT(wrong.matches.size(), same.matches.size());
+  EXPECT_EQ((*DumpReader::Open(folder.path() + "/dumps/fp32"))->manifest()["prompt_order"].size(),
+            200U);
 }
 
 TEST(CompareTest, MultipleChoiceIsAnsweredByBothSides) {

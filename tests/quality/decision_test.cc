@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
+
+#include "properties/stream.h"
 
 namespace crosscheck::quality {
 namespace {
@@ -13,12 +16,14 @@ using ::testing::HasSubstr;
 
 Gate AtLeast(double bound) {
   Gate gate;
+  gate.metric.kind = MetricKind::kRate;
   gate.min = bound;
   return gate;
 }
 
 Gate AtMost(double bound) {
   Gate gate;
+  gate.metric.kind = MetricKind::kRate;
   gate.max = bound;
   return gate;
 }
@@ -136,6 +141,48 @@ TEST(LogEvidence, PromptsWithoutAMissUntilProven) {
   EXPECT_EQ(DecideSequentially(AtLeast(0.99), 90, 100, 0.95).outcome, Outcome::kFail);
   EXPECT_EQ(DecideSequentially(AtMost(0.01), 0, 449, 0.95).outcome, Outcome::kPass);
   EXPECT_EQ(DecideSequentially(AtMost(0.01), 10, 100, 0.95).outcome, Outcome::kFail);
+}
+
+TEST(DecideInOrder, StopsAtTheFirstDecision) {
+  const Gate gate = AtLeast(0.95);
+  std::vector<bool> outcomes(87, true);
+  Decision d = DecideInOrder(gate, outcomes, 0.95);
+  EXPECT_EQ(d.outcome, Outcome::kUndecided);
+  EXPECT_EQ(d.trials, 87);
+  outcomes.push_back(true);
+  outcomes.insert(outcomes.end(), 50, false);  // what comes after the decision does not count
+  d = DecideInOrder(gate, outcomes, 0.95);
+  EXPECT_EQ(d.outcome, Outcome::kPass);
+  EXPECT_EQ(d.trials, 88);
+  EXPECT_THAT(d.reason, HasSubstr("88/88"));
+  d = DecideInOrder(gate, std::vector<bool>(50, false), 0.95);
+  EXPECT_EQ(d.outcome, Outcome::kFail);
+  EXPECT_LT(d.trials, 5);
+  EXPECT_EQ(DecideInOrder(gate, {}, 0.95).outcome, Outcome::kUndecided);
+}
+
+// At a rate of exactly the bound a look after every prompt errs at most once in twenty, on either
+// side; fixed limits that look as often err several times as often.
+TEST(DecideInOrder, LookingAfterEveryPromptKeepsTheErrorRate) {
+  const Gate gate = AtLeast(0.9);
+  Stream stream(1, "looks");
+  constexpr int kRuns = 400, kPrompts = 200;
+  int passes = 0, fails = 0, fixed_passes = 0;
+  for (int run = 0; run < kRuns; ++run) {
+    std::vector<bool> outcomes(kPrompts);
+    for (size_t i = 0; i < kPrompts; ++i) outcomes[i] = !stream.OneIn(10);
+    const Outcome outcome = DecideInOrder(gate, outcomes, 0.95).outcome;
+    passes += outcome == Outcome::kPass;
+    fails += outcome == Outcome::kFail;
+    int successes = 0, trials = 0;
+    fixed_passes += std::any_of(outcomes.begin(), outcomes.end(), [&](bool success) {
+      successes += success;
+      return RateLimits(successes, ++trials, 0.95).lower >= 0.9;
+    });
+  }
+  EXPECT_LE(passes, 30);  // 20 expected at most; P(more than 30) < 1 %
+  EXPECT_LE(fails, 30);
+  EXPECT_GT(fixed_passes, 40);
 }
 
 // Exact: E is the likelihood ratio of a mixture, so its mean under the bound's law is 1.

@@ -43,10 +43,13 @@ TEST(IsNearTie, LooksAtTheGapOfTheChosenToken) {
 TEST(CountMatches, RawAndMarginAware) {
   const std::vector<FirstDivergence> divergences = {
       {}, {DivergenceKind::kToken, 3}, {DivergenceKind::kToken, 3}, {DivergenceKind::kLength, 1}};
-  const GreedyRates rates = CountMatches(divergences, {false, true, false, false});
-  EXPECT_EQ(rates.prompts, 4);
-  EXPECT_EQ(rates.raw, 1);
-  EXPECT_EQ(rates.margin_aware, 2);
+  std::vector<PromptMatch> prompts;
+  for (const FirstDivergence& first : divergences) prompts.push_back({.first = first});
+  prompts[1].near_tie = true;
+  EXPECT_EQ(CountMatches(prompts, 5, false), 1);
+  EXPECT_EQ(CountMatches(prompts, 5, true), 2);
+  EXPECT_EQ(CountMatches(prompts, 3, false), 3);  // both reach three tokens before they part
+  EXPECT_EQ(CountMatches(prompts, 1, false), 4);
   const DivergenceHistogram histogram = HistogramOf(divergences, 5);
   EXPECT_THAT(histogram.by_index, ElementsAre(0, 0, 0, 2, 0));
   EXPECT_EQ(histogram.none, 1);

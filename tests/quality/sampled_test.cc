@@ -60,6 +60,62 @@ TEST(Combine, AddsStatisticsAndDegreesOfFreedom) {
   EXPECT_EQ(both.draws, 200);
 }
 
+// Draws of an exact sampler of the law of `logits` at this temperature.
+std::vector<int64_t> Drawn(const std::vector<float>& logits, double temperature, int draws,
+                           Stream stream) {
+  const std::vector<double> p = LawAt(logits, temperature);
+  std::vector<int64_t> counts(p.size());
+  for (int i = 0; i < draws; ++i) {
+    double u = static_cast<double>(stream.Next() >> 11) * 0x1p-53;
+    size_t token = 0;
+    while (token + 1 < p.size() && u >= p[token]) u -= p[token++];
+    ++counts[token];
+  }
+  return counts;
+}
+
+std::vector<float> Descending(int tokens) {
+  std::vector<float> logits;
+  for (int i = 0; i < tokens; ++i) logits.push_back(-0.15F * static_cast<float>(i));
+  return logits;
+}
+
+// E has mean at most 1 under the null; against a temperature 5 % too high it convinces, and another
+// law that is no temperature is seen too.
+TEST(SamplerEvidence, IsSmallForAnExactSamplerAndLargeForAHotOne) {
+  const std::vector<float> logits = Descending(40);
+  double mean = 0;
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    SamplerEvidence exact;
+    exact.Add(logits, 0.7, Drawn(logits, 0.7, 500, Stream(seed, "draws")));
+    mean += std::exp(exact.log_e()) / 100;
+  }
+  EXPECT_LT(mean, 2);
+  SamplerEvidence hot, shifted;
+  for (uint64_t position = 0; position < 4; ++position) {
+    hot.Add(logits, 0.7, Drawn(logits, 1.05 * 0.7, 8192, Stream(position, "draws")));
+    std::vector<int64_t> counts = Drawn(logits, 0.7, 8192, Stream(position, "draws"));
+    std::swap(counts[0], counts[5]);
+    shifted.Add(logits, 0.7, counts);
+  }
+  EXPECT_GT(hot.log_e(), std::log(1e6));
+  EXPECT_GT(shifted.log_e(), std::log(1e6));
+}
+
+TEST(ShiftOfTemperature, IsTheNoncentralityThatSuchDrawsHave) {
+  const std::vector<float> logits = Descending(40);
+  const TestResult shift = ShiftOfTemperature(logits, 0.7, 1.05, 8192);
+  double mean = 0;  // of Pearson's statistic: degrees of freedom and non-centrality
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    mean += CompareDraws(Drawn(logits, 1.05 * 0.7, 8192, Stream(seed, "draws")), LawAt(logits, 0.7))
+                .pearson.statistic /
+            100;
+  }
+  EXPECT_NEAR(mean, shift.statistic + shift.degrees_of_freedom, 4);
+  EXPECT_EQ(ShiftOfTemperature(logits, 0.7, 1, 8192).degrees_of_freedom, shift.degrees_of_freedom);
+  EXPECT_LT(ShiftOfTemperature(logits, 0.7, 1, 8192).statistic, 0.5);  // counts are whole
+}
+
 TEST(CountDistances, OfTheWorkedCounts) {
   const std::vector<int64_t> a = {3, 1, 0}, b = {2, 1, 1};
   EXPECT_NEAR(JensenShannonOfCounts(a, b), 0.09922809353917371, 1e-16);
@@ -121,12 +177,7 @@ TEST(RankOf, TheLowerIdComesFirst) {
   EXPECT_EQ(RankOf(row, 0), 3);
 }
 
-TEST(SummariseChanges, MeanAndRms) {
-  const ProbabilityChanges c = SummariseChanges({-0.3, 0.1, 0.5});
-  EXPECT_NEAR(c.mean, 0.1, 1e-15);
-  EXPECT_NEAR(c.rms, std::sqrt(0.35 / 3), 1e-15);
-  EXPECT_EQ(c.median, 0.1);
-  EXPECT_EQ(c.least, -0.3);
+TEST(IsDecided, WhereTheErrorsCannotSwapTheBest) {
   EXPECT_TRUE(IsDecided(0.3, 0.1, 0.1));
   EXPECT_FALSE(IsDecided(0.2, 0.1, 0.1));
 }

@@ -44,7 +44,7 @@ absl::StatusOr<Comparison> Record(const std::string& out, bool text) {
   options.out = out;
   options.forced_positions = 50;
   options.layer_prompts = 0;
-  options.sampled_prompts = 0;
+  options.sampled_prompts = options.draw_positions = 0;
   return Compare(options);
 }
 
