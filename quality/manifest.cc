@@ -73,6 +73,7 @@ Json MakeManifest(std::string_view role, const Side& side, const Json& model, co
                    {"prompts_sha256", inputs.prompts_sha256},
                    {"text_sha256", inputs.text_sha256},
                    {"metric_columns", kMetricColumnNames}});
+  if (!inputs.order.empty()) manifest["prompt_order"] = inputs.order;
   if (mode == LogitMode::kTopK) {
     manifest["top_k"] = options.top_k;
     manifest["tail_samples"] = options.tail_samples;

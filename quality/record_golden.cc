@@ -110,7 +110,8 @@ class GoldenRecorder {
     auto writer = DumpWriter::Open(options_.folder, manifest);
     if (!writer.ok()) return writer.status();
     Recorder recorder(**side, **writer, nullptr, Recording(LogitMode::kTopK));
-    absl::Status status = recorder.Greedy(inputs_.prompts, options_.greedy_tokens);
+    absl::Status status = recorder.Greedy(
+        inputs_.prompts, 0, static_cast<int>(inputs_.prompts.size()), options_.greedy_tokens);
     if (!status.ok()) return status;
     auto dump = DumpReader::Open(options_.folder);
     if (!dump.ok()) return dump.status();
