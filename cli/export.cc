@@ -50,7 +50,7 @@ struct ModelQuestions {
 ModelQuestions QuestionsOf(const CaseFile& file) {
   ModelQuestions questions;
   for (const Property* property : file.properties) {
-    for (const Run& run : property->plan(file.value)) {
+    for (const Run& run : std::vector<Run>(property->plan(file.value))) {
       if (run.role != Role::kEngine || run.model == nullptr) continue;
       if (questions.model == nullptr) questions.model = run.model;
       if (!(*run.model == *questions.model)) continue;

@@ -124,8 +124,8 @@ class HostClientImpl : public HostClient {
   Reply Exchange(std::string_view frame, const std::string& op, int64_t id);
   bool StillStarved(std::optional<double>& since, double limit) const;
   std::optional<Reply> TakeFrame(const std::string& op, int64_t id, bool* progress);
-  std::optional<Failure> CheckRepeat(const Message& request, const std::string& op,
-                                     const Reply& first);
+  // Adds the engine's seconds of the second run to `first`.
+  std::optional<Failure> CheckRepeat(const Message& request, const std::string& op, Reply& first);
   Reply Kill(FailureKind kind, std::string message);
   Reply Died(const std::string& op);
   Reply Babbling();
@@ -198,7 +198,7 @@ Reply HostClientImpl::Call(const Message& request) {
   if (repeatable && reply.ok() && options_.repeat_one_in > 0 &&
       HashOfNumbers(request.head) % static_cast<uint64_t>(options_.repeat_one_in) == 0) {
     if (std::optional<Failure> failure = CheckRepeat(request, op, reply)) {
-      reply = Reply();
+      reply.message = {};
       reply.failure = *std::move(failure);
     }
   }
@@ -296,8 +296,9 @@ std::optional<Reply> HostClientImpl::TakeFrame(const std::string& op, int64_t id
 }
 
 std::optional<Failure> HostClientImpl::CheckRepeat(const Message& request, const std::string& op,
-                                                   const Reply& first) {
+                                                   Reply& first) {
   Reply second = CallOnce(request, op);
+  first.engine_seconds += second.engine_seconds;
   if (!second.ok()) {
     if (second.failure->kind != FailureKind::kDead && second.failure->kind != FailureKind::kSlow) {
       second.failure->message =

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "engines/head_json.h"
 #include "reference/safetensors.h"
 
 namespace crosscheck {
@@ -115,7 +116,7 @@ absl::StatusOr<Message> DecodeFrame(std::string_view frame) {
     return absl::InvalidArgumentError("frame head nests deeper than 64 levels");
   }
   Message message;
-  message.head = Json::parse(head, nullptr, false);
+  message.head = ParseHeadJson(head);
   if (!message.head.is_object()) {
     return absl::InvalidArgumentError("frame head is not a JSON object");
   }

@@ -78,7 +78,7 @@ class RunExecutor : public Executor {
     }
   }
 
-  std::unique_ptr<Observations> Observe(std::vector<Run> runs, bool want_torch) override;
+  std::unique_ptr<Observations> Observe(Runs runs, bool want_torch) override;
   const Json& hello() const override { return host_->hello(); }
   const Limits& limits() const override { return limits_; }
   const std::string& engine_name() const override { return options_.engine; }
@@ -301,7 +301,7 @@ class RunExecutor : public Executor {
 
 class RunObservations : public Observations {
  public:
-  RunObservations(RunExecutor& executor, std::vector<Run> runs, bool want_torch)
+  RunObservations(RunExecutor& executor, Runs runs, bool want_torch)
       : executor_(executor),
         runs_(std::move(runs)),
         replies_(runs_.size()),
@@ -314,7 +314,7 @@ class RunObservations : public Observations {
 
   const Reply& operator[](size_t i) override {
     if (replies_[i] == nullptr) {
-      Run& run = runs_[i];
+      Run run = runs_.Take(i);
       if (run.derive) run.request = run.derive(*this);
       replies_[i] = std::make_unique<const Reply>(Perform(run));
     }
@@ -322,7 +322,9 @@ class RunObservations : public Observations {
   }
   bool Available(size_t i) const override { return executor_.IsAvailable(runs_[i]); }
   bool Wanted(size_t i) const override {
-    return want_torch_ && runs_[i].role == Role::kTorch && Available(i);
+    if (!want_torch_) return false;
+    const Run run = runs_[i];
+    return run.role == Role::kTorch && executor_.IsAvailable(run);
   }
   std::string_view engine_family() const override { return executor_.engine_family(); }
 
@@ -350,14 +352,14 @@ class RunObservations : public Observations {
   }
 
   RunExecutor& executor_;
-  std::vector<Run> runs_;
+  Runs runs_;
   std::vector<std::unique_ptr<const Reply>> replies_;  // null: not looked at yet
   std::map<std::shared_ptr<const InputFiles>, std::string> folders_;
   std::vector<RunExecutor::OwnModel> loaded_;
   const bool want_torch_;
 };
 
-std::unique_ptr<Observations> RunExecutor::Observe(std::vector<Run> runs, bool want_torch) {
+std::unique_ptr<Observations> RunExecutor::Observe(Runs runs, bool want_torch) {
   return std::make_unique<RunObservations>(*this, std::move(runs), want_torch);
 }
 

@@ -43,7 +43,7 @@ class Executor {
   virtual ~Executor() = default;
   // The runs are sent when a judge looks at them. `want_torch`: libtorch runs are Wanted() for the
   // statistics. The observations must not outlive the executor.
-  virtual std::unique_ptr<Observations> Observe(std::vector<Run> runs, bool want_torch) = 0;
+  virtual std::unique_ptr<Observations> Observe(Runs runs, bool want_torch) = 0;
   virtual const Json& hello() const = 0;     // of the engine under test
   virtual const Limits& limits() const = 0;  // default limits narrowed by hello
   virtual const std::string& engine_name() const = 0;

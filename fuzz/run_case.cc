@@ -21,7 +21,7 @@ bool WantsTorch(const Case& c, const Executor& executor) {
 }
 
 Verdict Judge(const Property& property, const Case& c, Executor& executor) {
-  std::vector<Run> runs = property.plan(c);
+  Runs runs = property.plan(c);
   const size_t count = runs.size();
   const auto observations = executor.Observe(std::move(runs), WantsTorch(c, executor));
   Verdict verdict = property.judge(c, *observations);

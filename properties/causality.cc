@@ -46,9 +46,9 @@ Message ProbeRequest(const Probe& probe, const std::vector<int32_t>& ids) {
   return request;
 }
 
-std::vector<Run> Plan(const Case& erased) {
+Runs Plan(const Case& erased) {
   const auto& c = erased.As<ModelRunCase>();
-  std::vector<Run> plan;
+  Runs plan;
   for (const Probe& probe : kProbes) {
     for (const std::vector<int32_t>& ids : {c.sequences.front().ids, EditOf(c).ids}) {
       plan.push_back(

@@ -53,14 +53,14 @@ Message GenerateRequest(const ModelRunCase& c) {
                          {.temperature = temperature}, c.relation.seed >> 1);
 }
 
-std::vector<Run> Plan(const Case& erased) {
+Runs Plan(const Case& erased) {
   const auto& c = erased.As<ModelRunCase>();
   const auto run = [&c](Message request) {
     return Run{.role = Role::kEngine, .model = c.model, .request = std::move(request)};
   };
   const Message first = LogitsRequest(c, c.path), generate = GenerateRequest(c);
-  std::vector<Run> plan = {run(first), run(OtherRequest(c)), run(generate),
-                           run(first), run(generate),        run(first)};
+  Runs plan = {run(first), run(OtherRequest(c)), run(generate),
+               run(first), run(generate),        run(first)};
   plan[kSecondLoad].model = Transformed(c.model, {ModelTransform::Kind::kSecondLoad});
   if (c.sequences.size() > 1) {
     for (const SequenceCase& sequence : c.sequences) {

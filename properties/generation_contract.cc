@@ -40,9 +40,9 @@ ModelRunCase ForcedCase(const GenerationCase& c, const Generated& generated) {
           .sequences = {ForcedSequence(c.ids, generated, c.model->spec)}};
 }
 
-std::vector<Run> Plan(const Case& erased) {
+Runs Plan(const Case& erased) {
   const auto& c = erased.As<GenerationCase>();
-  std::vector<Run> plan = {
+  Runs plan = {
       {.role = Role::kEngine, .model = c.model, .request = GenerateRequest(c, false)},
       {.role = Role::kEngine, .model = c.model, .request = {}, .derive = [erased](Observations& o) {
          const auto generated = ReadGenerated(o[kGenerateRun].message);

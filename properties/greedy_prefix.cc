@@ -173,10 +173,9 @@ std::vector<Decision> DecisionsOf(const JudgedRows& rows, const std::vector<Deci
 
 }  // namespace
 
-std::vector<Run> PlanGreedy(const std::shared_ptr<const ModelRunCase>& c) {
+Runs PlanGreedy(const std::shared_ptr<const ModelRunCase>& c) {
   std::vector<SequenceCase> prompts = Prompts(*c);
-  std::vector<Run> plan;
-  plan.reserve(prompts.size() + 2 + kReferenceRuns);
+  Runs plan;
   for (const SequenceCase& prompt : prompts) {
     plan.push_back({.role = Role::kEngine,
                     .model = c->model,
@@ -224,7 +223,7 @@ Verdict JudgeGreedy(const ModelRunCase& c, Observations& observations) {
                                });
 }
 
-static std::vector<Run> Plan(const Case& erased) {
+static Runs Plan(const Case& erased) {
   return PlanGreedy(std::make_shared<const ModelRunCase>(erased.As<ModelRunCase>()));
 }
 

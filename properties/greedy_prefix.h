@@ -13,7 +13,7 @@ namespace crosscheck {
 
 // Generation from every prompt that leaves room in its context, then what the judge needs. Empty
 // when no prompt does.
-std::vector<Run> PlanGreedy(const std::shared_ptr<const ModelRunCase>& c);
+Runs PlanGreedy(const std::shared_ptr<const ModelRunCase>& c);
 // Every generated token is the one that the exact model ranks first, or within the allowed error of
 // it. `observations` begin with those of PlanGreedy. Stages: "session", "tie".
 Verdict JudgeGreedy(const ModelRunCase& c, Observations& observations);

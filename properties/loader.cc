@@ -182,26 +182,29 @@ Message LoadRequest() {
   return request;
 }
 
-std::vector<Run> Plan(const Case& erased) {
+Runs Plan(const Case& erased) {
   const auto& c = erased.As<LoaderCase>();
   const std::shared_ptr<const InputFiles> files = FilesOf(c);
   uint64_t bytes = 0;
   for (const InputFile& file : *files) bytes += file.bytes.size();
   Message limited = LoadRequest();
   limited.head["memory_allowance"] = 4 * bytes + kSlackBytes;
-  std::vector<Run> plan = {{.role = Role::kEngine, .request = std::move(limited), .files = files},
-                           {.role = Role::kExact, .request = LoadRequest(), .files = files},
-                           {.role = Role::kEngine, .derive = LogitsAfter(kEngineLoad, erased)},
-                           {.role = Role::kExact, .derive = LogitsAfter(kExactLoad, erased)}};
-  AppendReferences(plan, std::make_shared<const ModelRecipe>(c.model), {});
-  for (size_t i = 0; i < kReferenceRuns; ++i) {
-    Run& run = plan[kFirstReference + i];
+  Runs plan = {{.role = Role::kEngine, .request = std::move(limited), .files = files},
+               {.role = Role::kExact, .request = LoadRequest(), .files = files},
+               {.role = Role::kEngine, .derive = LogitsAfter(kEngineLoad, erased)},
+               {.role = Role::kExact, .derive = LogitsAfter(kExactLoad, erased)}};
+  plan.AppendSeries(kReferenceRuns, [erased](size_t i) {
+    const Run run = ReferenceAt(i);
+    return Run{.role = run.role,
+               .variant = run.variant,
+               .derive = LogitsAfter(kFirstReferenceLoad + i, erased)};
+  });
+  plan.AppendSeries(kReferenceRuns, [files](size_t i) {
+    const Run run = ReferenceAt(i);
     Run load{.role = run.role, .variant = run.variant, .request = LoadRequest(), .files = files};
     load.request.head["nudge"] = run.nudge;
-    run.model = nullptr;
-    run.derive = LogitsAfter(kFirstReferenceLoad + i, erased);
-    plan.push_back(std::move(load));
-  }
+    return load;
+  });
   LoaderCase plain = c;
   std::erase_if(plain.mutations, IsObeyed);
   plan.push_back({.role = Role::kEngine, .request = LoadRequest(), .files = FilesOf(plain)});

@@ -10,10 +10,9 @@ namespace {
 
 enum Observation : size_t { kEngineRun, kExactRun, kFirstReference };
 
-std::vector<Run> Plan(const Case& erased) {
+Runs Plan(const Case& erased) {
   const auto& c = erased.As<ModelRunCase>();
-  std::vector<Run> plan;
-  plan.reserve(kFirstReference + kReferenceRuns);
+  Runs plan;
   plan.push_back({.role = Role::kEngine, .model = c.model, .request = LogitsRequest(c, c.path)});
   plan.push_back({.role = Role::kExact, .model = c.model, .request = ExactRequest(c)});
   AppendReferences(plan, c.model, [erased](Observations&) {

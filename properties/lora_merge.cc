@@ -40,19 +40,18 @@ ModelRunCase RunOf(const LoraCase& c) {
   return run;
 }
 
-std::vector<Run> Plan(const Case& erased) {
+Runs Plan(const Case& erased) {
   const auto& c = erased.As<LoraCase>();
   const ModelRunCase run = RunOf(c);
   const Message request = LogitsRequest(run, c.path);
   Message unused = request;
   unused.head["adapter"] = false;
   const auto adapted = WithAdapter(c, false);
-  std::vector<Run> plan = {
-      {.role = Role::kEngine, .model = adapted, .request = request},
-      {.role = Role::kEngine, .model = WithAdapter(c, true), .request = request},
-      {.role = Role::kEngine, .model = adapted, .request = unused},
-      {.role = Role::kEngine, .model = c.model, .request = request},
-      {.role = Role::kExact, .model = adapted, .request = ExactRequest(run)}};
+  Runs plan = {{.role = Role::kEngine, .model = adapted, .request = request},
+               {.role = Role::kEngine, .model = WithAdapter(c, true), .request = request},
+               {.role = Role::kEngine, .model = adapted, .request = unused},
+               {.role = Role::kEngine, .model = c.model, .request = request},
+               {.role = Role::kExact, .model = adapted, .request = ExactRequest(run)}};
   AppendReferences(plan, adapted, [request](Observations&) { return request; });
   return plan;
 }

@@ -46,16 +46,16 @@ ModelRunCase GreedyRun(const WeightFormatCase& c) {
   return run;
 }
 
-std::vector<Run> PlanHidden(const WeightFormatCase& c) {
+Runs PlanHidden(const WeightFormatCase& c) {
   const std::shared_ptr<const ModelRecipe> model = Served(c);
   const Message request = HiddenRequest(c.ids);
-  std::vector<Run> plan = {{.role = Role::kEngine, .model = model, .request = request},
-                           {.role = Role::kExact, .model = model, .request = request}};
+  Runs plan = {{.role = Role::kEngine, .model = model, .request = request},
+               {.role = Role::kExact, .model = model, .request = request}};
   AppendReferences(plan, model, [request](Observations&) { return request; });
   return plan;
 }
 
-std::vector<Run> Plan(const Case& erased) {
+Runs Plan(const Case& erased) {
   const auto& c = erased.As<WeightFormatCase>();
   if (c.answer == FormatAnswer::kHidden) return PlanHidden(c);
   return PlanGreedy(std::make_shared<const ModelRunCase>(GreedyRun(c)));

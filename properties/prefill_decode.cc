@@ -54,10 +54,9 @@ bool HasNll(const ModelRunCase& c) {
   return c.sequences.front().ids.size() > 1 && c.sequences.front().left_padding == 0;
 }
 
-std::vector<Run> Plan(const Case& erased) {
+Runs Plan(const Case& erased) {
   const auto& c = erased.As<ModelRunCase>();
-  std::vector<Run> plan;
-  plan.reserve(kWays + 2);
+  Runs plan;
   for (size_t way = 0; way < kWays; ++way) {
     plan.push_back({.role = Role::kEngine,
                     .model = c.model,

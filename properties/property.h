@@ -8,6 +8,7 @@
 #define CROSSCHECK_PROPERTIES_PROPERTY_H_
 
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -69,6 +70,44 @@ struct Run {
 // The recipe that the run's engine computes, its nudge included; null when the run has no model.
 std::shared_ptr<const ModelRecipe> ModelOf(const Run& run);
 
+// The runs of a plan, in the order of their observations. References come by the dozen and most of
+// them are never looked at, so that a series is one entry, and its runs are made when asked for.
+//
+// Example:
+//   Runs runs = {{.role = Role::kEngine, .model = model, .request = request}};
+//   runs.AppendSeries(12, [model](size_t i) {
+//     return Run{.role = Role::kPerturbed, .variant = 1, .model = model, .nudge = int(i)};
+//   });
+class Runs {
+ public:
+  Runs() = default;
+  Runs(std::initializer_list<Run> runs) : Runs(std::vector<Run>(runs)) {}
+  Runs(std::vector<Run> runs)  // NOLINT(google-explicit-constructor): a list of runs is a plan
+      : single_(std::move(runs)) {}
+  operator std::vector<Run>() const;  // NOLINT(google-explicit-constructor): all of them, made
+
+  void push_back(Run run) { single_.push_back(std::move(run)); }
+  // `make(i)` gives the i-th of `count` runs, the same whenever it is called.
+  void AppendSeries(size_t count, std::function<Run(size_t)> make);
+
+  size_t size() const;
+  bool empty() const { return size() == 0; }
+  Run operator[](size_t i) const;
+  // As operator[], once for each run: what it holds is moved.
+  Run Take(size_t i);
+
+ private:
+  struct Series {
+    size_t first, count;
+    std::function<Run(size_t)> make;
+  };
+  // The series of run i, or null and the place in single_.
+  const Series* Locate(size_t i, size_t* place) const;
+
+  std::vector<Run> single_;
+  std::vector<Series> series_;
+};
+
 // Runs lazily: the i-th request is sent when it is first looked at, and its reply is kept.
 class Observations {
  public:
@@ -88,7 +127,7 @@ struct Property {
   std::vector<std::string_view> needs;   // extensions of the engine, e.g. "model/1"
   std::vector<std::string_view> kills;   // engines that it must catch: "faulty:rope_pairing"
   std::vector<std::string_view> benign;  // engines that it must pass: "exact:fp32"
-  std::vector<Run> (*plan)(const Case&);
+  Runs (*plan)(const Case&);
   Verdict (*judge)(const Case&, Observations&);
   // How many cases it gets for each case of a property with share 1, in a sequence of several.
   int share = 1;

@@ -33,9 +33,9 @@ std::vector<ModelPath> Paths(const ModelRunCase& c) {
   return paths;
 }
 
-std::vector<Run> Plan(const Case& erased) {
+Runs Plan(const Case& erased) {
   const auto& c = erased.As<ModelRunCase>();
-  std::vector<Run> plan;
+  Runs plan;
   plan.push_back({.role = Role::kExact, .model = c.model, .request = ExactRequest(c)});
   for (ModelPath path : Paths(c)) {
     plan.push_back({.role = Role::kTorch,

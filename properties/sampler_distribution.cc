@@ -27,22 +27,17 @@ namespace {
 constexpr int kBlocks = 3;
 constexpr double kMarginalFactor = 1.5;
 
-std::vector<Run> Plan(const Case& erased) {
+Runs Plan(const Case& erased) {
   const auto& c = erased.As<SamplerCase>();
   if (c.mode == SamplerMode::kInvert) {
     return {{.role = Role::kEngine, .model = nullptr, .request = InvertMessage(c)}};
   }
   if (c.mode == SamplerMode::kGenerate) return PlanGenerations(erased, kBlocks);
-  std::vector<Run> plan;
-  plan.reserve(kBlocks);
-  for (int block = 0; block < kBlocks; ++block) {
-    plan.push_back({.role = Role::kEngine,
-                    .model = nullptr,
-                    .request = {},
-                    .derive = [erased, block](Observations&) {
-                      return DrawMessage(erased.As<SamplerCase>(), block);
-                    }});
-  }
+  Runs plan;
+  plan.AppendSeries(kBlocks, [erased](size_t block) {
+    return Run{.role = Role::kEngine,
+               .request = DrawMessage(erased.As<SamplerCase>(), static_cast<int>(block))};
+  });
   return plan;
 }
 

@@ -115,10 +115,10 @@ absl::Status AddDraws(const SampledGeneration& generation, const Generated& gene
 
 }  // namespace
 
-std::vector<Run> PlanGenerations(const Case& erased, int blocks) {
+Runs PlanGenerations(const Case& erased, int blocks) {
   const auto& c = erased.As<SamplerCase>();
   const auto model = std::make_shared<const ModelRecipe>(c.generations[0].model);
-  std::vector<Run> plan;
+  Runs plan;
   if (c.generations[0].tokens == 0) return plan;
   uint64_t index = 0;
   for (int block = 0; block < blocks; ++block) {

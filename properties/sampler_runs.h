@@ -33,7 +33,7 @@ Message InvertMessage(const SamplerCase& c);
 
 // Mode kGenerate, for each block: one `generate` per seed, then one `logits` run that reads prompts
 // and produced tokens on the engine's session path.
-std::vector<Run> PlanGenerations(const Case& c, int blocks);
+Runs PlanGenerations(const Case& c, int blocks);
 
 // The draws of a block and their laws, or the verdict of what went wrong: a failed run, an answer
 // that breaks the protocol, an order of filters that is not known here (unsupported).

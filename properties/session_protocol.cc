@@ -261,9 +261,9 @@ Verdict Judge(const Case& erased, Observations& observations) {
   return verdict;
 }
 
-std::vector<Run> Plan(const Case& erased) {
+Runs Plan(const Case& erased) {
   const auto& c = erased.As<SessionCase>();
-  std::vector<Run> plan = {
+  Runs plan = {
       {.role = Role::kEngine, .model = c.model, .request = ProgramRequest(c)},
       {.role = Role::kExact, .model = c.model, .request = {}, .derive = [erased](Observations& o) {
          return ExactRequest(ForcedCase(erased.As<SessionCase>(), o));

@@ -28,14 +28,13 @@ Message PermutedRequest(const ModelRunCase& c) {
   return request;
 }
 
-std::vector<Run> Plan(const Case& erased) {
+Runs Plan(const Case& erased) {
   const auto& c = erased.As<ModelRunCase>();
   const auto permuted = Transformed(
       c.model, {.kind = ModelTransform::Kind::kPermuteVocabulary, .seed = c.relation.permutation});
-  std::vector<Run> plan = {
-      {.role = Role::kEngine, .model = c.model, .request = LogitsRequest(c, c.path)},
-      {.role = Role::kEngine, .model = permuted, .request = PermutedRequest(c)},
-      {.role = Role::kExact, .model = c.model, .request = ExactRequest(c)}};
+  Runs plan = {{.role = Role::kEngine, .model = c.model, .request = LogitsRequest(c, c.path)},
+               {.role = Role::kEngine, .model = permuted, .request = PermutedRequest(c)},
+               {.role = Role::kExact, .model = c.model, .request = ExactRequest(c)}};
   AppendPerturbed(plan, c.model, [erased](Observations&) {
     const auto& run = erased.As<ModelRunCase>();
     return LogitsRequest(run, run.path);

@@ -89,9 +89,6 @@ constexpr int kPerturbedVariants = 3;
 constexpr int kNudges = 12;
 static_assert(kReferenceRuns == 1 + kPerturbedVariants * (1 + kNudges));
 
-// A null head: most of these runs are never looked at, and an empty object would be allocated.
-Message UnusedRequest() { return {.head = nullptr, .tensors = {}}; }
-
 DerivedRequest AskingForRouters(const DerivedRequest& wanted,
                                 const std::shared_ptr<const ModelRecipe>& model) {
   if (!TraitsOf(model->spec.family).mixture) return wanted;
@@ -102,31 +99,43 @@ DerivedRequest AskingForRouters(const DerivedRequest& wanted,
 
 }  // namespace
 
-void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
-                      const DerivedRequest& derive) {
-  plan.reserve(plan.size() + kReferenceRuns);
-  plan.push_back({.role = Role::kTorch,
-                  .variant = static_cast<int>(TorchPrecision::kFp32),
-                  .model = model,
-                  .request = UnusedRequest(),
-                  .derive = AskingForRouters(derive, model)});
-  AppendPerturbed(plan, model, derive);
+Run ReferenceAt(size_t i) {
+  if (i == 0) {
+    return {.role = Role::kTorch, .variant = static_cast<int>(TorchPrecision::kFp32)};
+  }
+  return PerturbedAt(i - 1);
 }
 
-void AppendPerturbed(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
-                     const DerivedRequest& wanted) {
+Run PerturbedAt(size_t i) {
+  const int place = static_cast<int>(i);
+  return {.role = Role::kPerturbed,
+          .variant = 1 + place % kPerturbedVariants,
+          .nudge = place / kPerturbedVariants};
+}
+
+namespace {
+
+void AppendAlike(Runs& plan, size_t count, Run (*reference)(size_t),
+                 const std::shared_ptr<const ModelRecipe>& model, const DerivedRequest& wanted) {
   const DerivedRequest derive = AskingForRouters(wanted, model);
-  plan.reserve(plan.size() + kPerturbedRuns);
-  for (int nudge = 0; nudge <= kNudges; ++nudge) {
-    for (int variant = 1; variant <= kPerturbedVariants; ++variant) {
-      plan.push_back({.role = Role::kPerturbed,
-                      .variant = variant,
-                      .model = model,
-                      .nudge = nudge,
-                      .request = UnusedRequest(),
-                      .derive = derive});
-    }
-  }
+  plan.AppendSeries(count, [reference, model, derive](size_t i) {
+    Run run = reference(i);
+    run.model = model;
+    run.derive = derive;
+    return run;
+  });
+}
+
+}  // namespace
+
+void AppendReferences(Runs& plan, const std::shared_ptr<const ModelRecipe>& model,
+                      const DerivedRequest& wanted) {
+  AppendAlike(plan, kReferenceRuns, ReferenceAt, model, wanted);
+}
+
+void AppendPerturbed(Runs& plan, const std::shared_ptr<const ModelRecipe>& model,
+                     const DerivedRequest& wanted) {
+  AppendAlike(plan, kPerturbedRuns, PerturbedAt, model, wanted);
 }
 
 std::vector<ReferenceRun> ReferencesFrom(size_t first) {

@@ -33,7 +33,7 @@ struct ReferenceRun {
 inline constexpr size_t kReferenceRuns = 40;
 // Appends their runs, all with the request that `wanted` makes when a judge looks at one; of a
 // mixture of experts they answer the router logits too.
-void AppendReferences(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
+void AppendReferences(Runs& plan, const std::shared_ptr<const ModelRecipe>& model,
                       const DerivedRequest& wanted);
 // Those runs, the first of them being observation `first`, in the order in which they are
 // consulted: cheapest first. The bound only grows, so the order changes the work and never a
@@ -45,8 +45,11 @@ inline ReferenceRun LibtorchFrom(size_t first) { return {first, "torch:fp32"}; }
 // The same without libtorch, for runs whose reference errors are no statistics of a report:
 // `--references all` would run it on each of them.
 inline constexpr size_t kPerturbedRuns = kReferenceRuns - 1;
-void AppendPerturbed(std::vector<Run>& plan, const std::shared_ptr<const ModelRecipe>& model,
-                     const DerivedRequest& derive);
+void AppendPerturbed(Runs& plan, const std::shared_ptr<const ModelRecipe>& model,
+                     const DerivedRequest& wanted);
+// The i-th of either: role, variant and nudge.
+Run ReferenceAt(size_t i);
+Run PerturbedAt(size_t i);
 std::vector<ReferenceRun> PerturbedFrom(size_t first);
 
 BucketKey BucketOf(const ModelRunCase& c, ModelPath path);

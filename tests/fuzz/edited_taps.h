@@ -18,7 +18,7 @@ class EditedTaps : public Executor {
   using Edit = std::function<void(Reply&)>;
   EditedTaps(Executor& inner, Edit edit) : inner_(inner), edit_(std::move(edit)) {}
 
-  std::unique_ptr<Observations> Observe(std::vector<Run> runs, bool want_torch) override {
+  std::unique_ptr<Observations> Observe(Runs runs, bool want_torch) override {
     auto edited = std::make_unique<Edited>();
     for (size_t i = 0; i < runs.size(); ++i) {
       const Json op = runs[i].request.head.is_object() ? runs[i].request.head["op"] : Json();

@@ -50,7 +50,7 @@ inline const Property& PlantedProperty() {
             run.request.head = {{"op", "probe"},
                                 {"items", c.As<PlantedCase>().items},
                                 {"width", c.As<PlantedCase>().width}};
-            return std::vector<Run>{run};
+            return Runs{run};
           },
       .judge =
           [](const Case&, Observations& observations) {
@@ -75,7 +75,7 @@ class FakeExecutor : public Executor {
   using Answer = std::function<Reply(const Message&)>;
   explicit FakeExecutor(Answer answer) : answer_(std::move(answer)) {}
 
-  std::unique_ptr<Observations> Observe(std::vector<Run> runs, bool) override {
+  std::unique_ptr<Observations> Observe(Runs runs, bool) override {
     ++observed;
     return std::make_unique<FakeObservations>(answer_, std::move(runs));
   }

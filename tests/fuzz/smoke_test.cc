@@ -46,7 +46,7 @@ const Property& Pinging() {
     p.plan = [](const Case&) {
       Run run{.role = Role::kEngine, .model = nullptr, .request = {}};
       run.request.head = {{"op", "ping"}};
-      return std::vector<Run>{run};
+      return Runs{run};
     };
     p.judge = JudgePlanted;
     return p;

@@ -32,7 +32,7 @@ bool ColdRow(const ToyCase& c) {
          });
 }
 
-std::vector<Run> PingEngineAndOracle(const Case&) {
+Runs PingEngineAndOracle(const Case&) {
   Run engine{.role = Role::kEngine, .model = nullptr, .request = {}};
   engine.request.head = {{"op", "ping"}};
   Run oracle = engine;
