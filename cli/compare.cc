@@ -14,6 +14,7 @@
 #include "cli/verb.h"
 #include "fmt/format.h"
 #include "quality/apply_gates.h"
+#include "quality/compare_dumps.h"
 #include "quality/gates.h"
 #include "quality/repeat_failures.h"
 #include "reference/safetensors.h"
@@ -41,20 +42,31 @@ absl::StatusOr<Enum> FindName(const std::string_view (&names)[N], const std::str
 }
 
 // Each configuration has a dump and a row of its own.
-absl::Status CheckNames(const std::vector<quality::Configuration>& configurations) {
-  std::set<std::string> names = {"", "reference", "noise-floor", "without-adapter"};
-  for (const quality::Configuration& configuration : configurations) {
-    if (names.insert(configuration.name).second) continue;
+absl::Status CheckNames(const std::vector<std::string>& names, std::set<std::string> taken) {
+  for (const std::string& name : names) {
+    if (taken.insert(name).second) continue;
     return absl::InvalidArgumentError(absl::StrCat(
-        "'", configuration.name,
+        "'", name,
         "' cannot be the name of a configuration, or is the name of two; NAME@ENGINE tells engines "
         "apart, and a candidate's folder gives its name"));
   }
   return absl::OkStatus();
 }
 
-absl::Status ReadFlags(CompareFlags& flags) {
+// What is compared: recorded dumps, or configurations of the model.
+absl::Status ReadConfigurations(CompareFlags& flags) {
   quality::CompareOptions& options = flags.options;
+  std::vector<std::string> names;
+  if (!options.recorded.reference.empty()) {
+    for (const std::string& folder : options.recorded.candidates) {
+      names.push_back(quality::DumpName(folder));
+    }
+    return CheckNames(names, {""});
+  }
+  if (options.model.empty()) {
+    return absl::InvalidArgumentError(
+        "no checkpoint folder: give MODEL, or --reference-dump and --candidate-dump");
+  }
   for (const std::string& name : SplitList(flags.configurations)) {
     auto configuration = quality::ParseConfiguration(name, flags.engine);
     if (!configuration.ok()) return configuration.status();
@@ -71,7 +83,15 @@ absl::Status ReadFlags(CompareFlags& flags) {
   if (options.configurations.empty()) {
     return absl::InvalidArgumentError("nothing to compare: give --config or --candidate-model");
   }
-  if (absl::Status status = CheckNames(options.configurations); !status.ok()) return status;
+  for (const quality::Configuration& configuration : options.configurations) {
+    names.push_back(configuration.name);
+  }
+  return CheckNames(names, {"", "reference", "noise-floor", "without-adapter"});
+}
+
+absl::Status ReadFlags(CompareFlags& flags) {
+  quality::CompareOptions& options = flags.options;
+  if (absl::Status status = ReadConfigurations(flags); !status.ok()) return status;
   if (!flags.mode.empty()) {
     auto mode = FindName<quality::LogitMode>(quality::kLogitModeNames, flags.mode, "--mode");
     if (!mode.ok()) return mode.status();
@@ -137,15 +157,18 @@ int RunCompare(CompareFlags& flags) {
   flags.options.inputs.shuffled = flags.sequential;
   flags.options.inputs.prompts_wanted =
       flags.no_text_prompts ? 0 : quality::PromptsNeeded(*gates, flags.options.configurations);
+  const bool recorded = !flags.options.recorded.reference.empty();
   if (flags.dry_run) {
-    auto lines = quality::DescribeComparison(flags.options);
+    auto lines = recorded ? quality::DescribeDumps(flags.options)
+                          : quality::DescribeComparison(flags.options);
     if (!lines.ok()) return Fail(lines.status());
     for (const std::string& line : *lines) std::cout << line << "\n";
     return kExitClean;
   }
   if (absl::Status status = PrepareOutputFolder(flags.options.out); !status.ok())
     return Fail(status);
-  auto comparison = quality::Compare(flags.options);
+  auto comparison =
+      recorded ? quality::CompareDumps(flags.options) : quality::Compare(flags.options);
   if (!comparison.ok()) return Fail(comparison.status());
   for (quality::ConfigurationResult& result : comparison->configurations) {
     quality::ApplyGates(*gates, result, comparison->inputs);
@@ -206,6 +229,21 @@ void AddTrackFlags(CLI::App& verb, CompareFlags& flags) {
       ->check(CLI::PositiveNumber);
 }
 
+void AddDumpFlags(CLI::App& verb, CompareFlags& flags, CLI::Option* config) {
+  quality::RecordedDumps& recorded = flags.options.recorded;
+  CLI::Option* reference = verb.add_option(
+      "--reference-dump", recorded.reference,
+      "Ask nobody: compare this dump, by crosscheck or another tool (docs/dump_format.md), with …");
+  CLI::Option* candidates = verb.add_option("--candidate-dump", recorded.candidates,
+                                            "… this one; may be given several times");
+  CLI::Option* noise = verb.add_option(
+      "--noise-dump", recorded.noise,
+      "The reference's dump in another precision: divergences within its errors are near ties");
+  reference->needs(candidates)->excludes(config);
+  candidates->needs(reference);
+  noise->needs(reference);
+}
+
 void AddTaskFlags(CLI::App& verb, CompareFlags& flags) {
   quality::TaskOptions& tasks = flags.options.inputs.tasks;
   verb.add_option("--mmlu", tasks.mmlu,
@@ -229,13 +267,15 @@ void AddCompare(CLI::App& app, int& exit_code) {
   flags->options.out = "compare";
   CLI::App* verb = app.add_subcommand(
       "compare", "Quality of a real checkpoint in many configurations against one reference");
-  verb->add_option("model", flags->options.model, "Checkpoint folder")->required();
+  verb->add_option("model", flags->options.model,
+                   "Checkpoint folder; with dumps optional, for its tokenizer");
   verb->add_option("--reference", flags->options.reference,
                    "torch, exact, hf, or an engine (default torch: fp64)");
   verb->add_option("--engine", flags->engine, "Engine of the configurations (default lattice)");
-  verb->add_option("--config", flags->configurations,
-                   "Configurations, comma-separated: fp32, f16, int8, q8, or a weight format; "
-                   "NAME@ENGINE asks another engine (default fp32)");
+  CLI::Option* config = verb->add_option(
+      "--config", flags->configurations,
+      "Configurations, comma-separated: fp32, f16, int8, q8, or a weight format; "
+      "NAME@ENGINE asks another engine (default fp32)");
   verb->add_option("--candidate-model", flags->options.candidate_model,
                    "A further configuration: an already quantised checkpoint folder");
   verb->add_option("--lora", flags->options.adapter, "Adapter folder in PEFT's format");
@@ -247,6 +287,7 @@ void AddCompare(CLI::App& app, int& exit_code) {
   verb->add_option("--junit", flags->junit, "Write JUnit XML to a file");
   verb->add_option("--summary", flags->summary, "Write at most 20 lines for a pull request");
   verb->add_flag("--dry-run", flags->dry_run, "Say what would be computed and how large it is");
+  AddDumpFlags(*verb, *flags, config);
   AddInputFlags(*verb, *flags);
   AddTrackFlags(*verb, *flags);
   AddTaskFlags(*verb, *flags);
@@ -256,7 +297,8 @@ void AddCompare(CLI::App& app, int& exit_code) {
       "  crosscheck compare seeds/checkpoints/tiny-qwen35 --config fp32,f16,q8 \\\n"
       "      --prompts seeds/checkpoints/tiny-qwen35/prompts.jsonl \\\n"
       "      --text seeds/checkpoints/tiny-qwen35/heldout.txt --out report\n"
-      "  crosscheck compare MODEL --config q4_sym,q4_asym,mxfp4 --engine torch --limit 20");
+      "  crosscheck compare MODEL --config q4_sym,q4_asym,mxfp4 --engine torch --limit 20\n"
+      "  crosscheck compare --reference-dump a/dumps/reference --candidate-dump their_dump");
   verb->callback([flags, &exit_code] { exit_code = RunCompare(*flags); });
 }
 

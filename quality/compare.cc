@@ -20,6 +20,7 @@
 #include "quality/sha256.h"
 #include "reference/checkpoint.h"
 #include "reference/error_bound.h"
+#include "reference/safetensors.h"
 
 namespace crosscheck::quality {
 namespace {
@@ -76,6 +77,18 @@ class Runner {
     return absl::StrCat(options_.out, "/dumps/", name);
   }
 
+  // The dump of one side, with the prompts that it answers.
+  absl::StatusOr<std::unique_ptr<DumpWriter>> OpenDump(const std::string& name, Json manifest) {
+    manifest["model"]["eos"] = spec_.eos;
+    if (name == "reference") reference_hash_ = Sha256(manifest.dump());
+    auto writer = DumpWriter::Open(DumpFolder(name), manifest);
+    if (!writer.ok()) return writer;
+    absl::Status prompts = WriteFile(DumpFolder(name) + "/" + std::string(kDumpPrompts),
+                                     PromptLines(comparison_.inputs.prompts));
+    if (!prompts.ok()) return prompts;
+    return writer;
+  }
+
   absl::Status RecordReference() {
     SideOptions side_options{.engine = comparison_.reference, .model = options_.model};
     side_options.adapter = options_.adapter;
@@ -84,8 +97,7 @@ class Runner {
     reference_side_ = *std::move(side);
     const Json manifest = MakeManifest("reference", *reference_side_, comparison_.model,
                                        comparison_.inputs, options_, comparison_.mode, "");
-    reference_hash_ = Sha256(manifest.dump());
-    auto writer = DumpWriter::Open(DumpFolder("reference"), manifest);
+    auto writer = OpenDump("reference", manifest);
     if (!writer.ok()) return writer.status();
     reference_writer_ = *std::move(writer);
     Recorder recorder(*reference_side_, *reference_writer_, nullptr,
@@ -178,13 +190,16 @@ class Runner {
     if (!dump.ok()) return dump.status();
     status = CheckComparable(reference_dump_->manifest(), (*dump)->manifest());
     if (!status.ok()) return status;
+    const std::unique_ptr<PairedItems> pairs = RecordedPairs(*reference_dump_, **dump);
     if (role == SideRole::kNoise) {
-      auto errors = ErrorsOf(**dump);
+      auto errors = ErrorsOf(*pairs, (*dump)->Items("forced"));
       if (!errors.ok()) return errors.status();
       for (const double e : errors->largest) allowed_.push_back(kReferenceMultiplier * e);
       for (const double e : errors->rms) spread_.push_back(kReferenceMultiplier * e);
     }
-    status = Summarise(*reference_dump_, **dump, Questions(), result);
+    SummaryInputs questions = Questions();
+    questions.pairs = pairs.get();
+    status = Summarise(*reference_dump_, **dump, questions, result);
     if (!status.ok() || role != SideRole::kCandidate) return status;
     AddAdapterEffect(result);
     return MeasureLayers({.reference = reference_dump_.get(),
@@ -248,7 +263,8 @@ class Runner {
         MakeManifest(kRoleNames[static_cast<size_t>(role)], **side, *identity, comparison_.inputs,
                      options_, LogitMode::kScalars, reference_hash_);
     manifest["configuration"]["served"] = configuration.served_format;
-    auto writer = DumpWriter::Open(DumpFolder(configuration.name), manifest);
+    manifest["model"]["of"] = comparison_.model;
+    auto writer = OpenDump(configuration.name, std::move(manifest));
     if (!writer.ok()) return writer.status();
     // The largest errors need whole rows, which mode topk does not keep.
     const std::unique_ptr<ReferenceRows> live = LiveReference(*reference_side_);

@@ -23,7 +23,15 @@
 
 namespace crosscheck::quality {
 
+// Dumps that are compared as they are (compare_dumps.h).
+struct RecordedDumps {
+  std::string reference;  // "": the reference is asked
+  std::vector<std::string> candidates;
+  std::string noise;  // the reference in another precision; "": no divergence is a near tie
+};
+
 struct CompareOptions {
+  RecordedDumps recorded;
   std::string model;                // checkpoint folder of the reference
   std::string reference = "torch";  // torch, exact, hf, or an engine's name
   std::vector<Configuration> configurations;

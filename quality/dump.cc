@@ -202,6 +202,39 @@ absl::StatusOr<std::unique_ptr<DumpReader>> DumpReader::Open(const std::string& 
   return reader;
 }
 
+std::vector<std::string> DumpReader::Tracks() const {
+  std::vector<std::string> tracks;
+  for (const auto& [shard, hash] : shards_) {  // ordered by track
+    if (tracks.empty() || tracks.back() != shard.track) tracks.push_back(shard.track);
+  }
+  return tracks;
+}
+
+absl::Status DumpReader::CheckShards() const {
+  const std::string list = folder_ + "/done.jsonl";
+  std::string track;
+  int next = 0;
+  for (const auto& [shard, hash] : shards_) {  // ordered by track, then by the first item
+    if (shard.track != track) next = 0;
+    track = shard.track;
+    if (shard.last <= shard.first || shard.first < next) {
+      return absl::DataLossError(absl::StrCat(list, ": items ", shard.first, " to ", shard.last,
+                                              " of track ", track, " overlap others or are none"));
+    }
+    if (shard.first > next) {
+      return absl::DataLossError(absl::StrCat(list, ": no line has items ", next, " to ",
+                                              shard.first - 1, " of track ", track,
+                                              ", but one has those from ", shard.first, " on"));
+    }
+    if (const std::string path = ShardPath(folder_, shard); !fs::exists(path)) {
+      return absl::DataLossError(
+          absl::StrCat(path, " is not there, and ", list, " lists it with SHA-256 ", hash));
+    }
+    next = shard.last;
+  }
+  return absl::OkStatus();
+}
+
 int DumpReader::Items(std::string_view track) const {
   int items = 0;
   for (const auto& [shard, hash] : shards_) {
@@ -227,8 +260,10 @@ absl::StatusOr<const DumpReader::Loaded*> DumpReader::LoadShardOf(std::string_vi
   const std::string path = ShardPath(folder_, found->first);
   const auto bytes = ReadFile(path);
   if (!bytes.ok()) return bytes.status();
-  if (Sha256(*bytes) != found->second) {
-    return absl::DataLossError(absl::StrCat(path, " is not the file that done.jsonl lists"));
+  if (const std::string hash = Sha256(*bytes); hash != found->second) {
+    return absl::DataLossError(absl::StrCat(path, ", ", bytes->size(), " bytes, has SHA-256 ", hash,
+                                            " and done.jsonl lists ", found->second,
+                                            ": it is cut or was changed"));
   }
   auto tensors = DecodeSafetensors(*bytes);
   if (!tensors.ok()) return tensors.status();

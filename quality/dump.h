@@ -1,7 +1,7 @@
 // Dumps: what one side of a comparison answered, in files that any tool can write and read
 // (docs/dump_format.md).
 //
-//   DUMP/manifest.json  done.jsonl  shards/<track>.000000-000031.safetensors
+//   DUMP/manifest.json  prompts.jsonl  done.jsonl  shards/<track>.000000-000031.safetensors
 //
 // A shard holds consecutive items of one track (a prompt, or a window of the text); it is written,
 // synced, renamed and then listed in done.jsonl with its SHA-256, so that a killed run loses the
@@ -27,6 +27,7 @@ namespace crosscheck::quality {
 using Json = nlohmann::json;
 
 inline constexpr std::string_view kDumpFormat = "crosscheck-dump/1";
+inline constexpr std::string_view kDumpPrompts = "prompts.jsonl";  // as docs/prompts.md, with ids
 
 // Items [first, last) of a track.
 struct Shard {
@@ -69,8 +70,11 @@ class DumpReader {
 
   const Json& manifest() const { return manifest_; }
   const std::string& folder() const { return folder_; }
+  std::vector<std::string> Tracks() const;
   // Number of items of a track, 0 when the dump has none.
   int Items(std::string_view track) const;
+  // Every item of every track is in one shard that is there; DataLoss says which is not.
+  absl::Status CheckShards() const;
   // The tensor stays valid until an item of another shard of the same track is read. NotFound: the
   // dump has no such tensor; DataLoss: the shard is not the one that was listed.
   absl::StatusOr<const Tensor*> Read(std::string_view track, int item, std::string_view what);

@@ -13,7 +13,8 @@ absl::StatusOr<Table> ReadTable(DumpReader& dump, const std::string& track, int 
     return absl::FailedPreconditionError(absl::StrCat(dump.folder(), ": ", (*tensor)->name,
                                                       " is no F64 [positions, ", columns, "]"));
   }
-  return Table{(*tensor)->As<double>(), columns};
+  const auto values = (*tensor)->As<double>();
+  return Table{{values.begin(), values.end()}, columns};
 }
 
 }  // namespace crosscheck::quality

@@ -4,15 +4,26 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "quality/dump.h"
 
 namespace crosscheck::quality {
 
 // Columns of the tensors `stat` and `metrics`: kStatColumnNames and kMetricColumnNames.
-enum StatColumn { kLse, kMax, kSecond, kArgMax, kTies, kEntropy, kTarget, kNan, kPositiveInfinity };
+enum StatColumn {
+  kLse,
+  kMax,
+  kSecond,
+  kArgMax,
+  kTies,
+  kEntropy,
+  kTarget,
+  kNan,
+  kPositiveInfinity,
+  kNegativeInfinity
+};
 enum MetricColumn {
   kKl,
   kReverseKl,
@@ -28,7 +39,7 @@ enum MetricColumn {
 
 // The columns of one item's F64 [positions, columns] tensor.
 struct Table {
-  absl::Span<const double> values;
+  std::vector<double> values;
   int columns = 1;
   int rows() const { return static_cast<int>(values.size()) / columns; }
   double at(int row, int column) const {
@@ -36,7 +47,7 @@ struct Table {
   }
 };
 
-// Valid as long as the tensor. FailedPrecondition: it is no F64 [positions, columns].
+// FailedPrecondition: it is no F64 [positions, columns].
 absl::StatusOr<Table> ReadTable(DumpReader& dump, const std::string& track, int item,
                                 std::string_view what, int columns);
 

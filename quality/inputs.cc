@@ -14,14 +14,6 @@
 namespace crosscheck::quality {
 namespace {
 
-std::string HashOfPrompts(const std::vector<Prompt>& prompts) {
-  std::string text;
-  for (const Prompt& prompt : prompts) {
-    absl::StrAppend(&text, prompt.id, ":", CommaJoined(prompt.ids), "\n");
-  }
-  return Sha256(text);
-}
-
 // The text's ids, cut where the options say.
 absl::StatusOr<std::vector<int32_t>> ReadText(const InputOptions& options, Tokenizer* tokenizer) {
   if (options.text_file.empty()) return std::vector<int32_t>{};

@@ -44,20 +44,28 @@ class Layers {
   absl::Status Run() {
     const int items = inputs_.candidate->Items("layers");
     if (items == 0) return absl::OkStatus();
-    auto weights = ReadCheckpoint(inputs_.candidate_folder);
-    if (!weights.ok()) return weights.status();
-    model_ = std::make_shared<const Model>(*std::move(weights));
+    const bool known = !inputs_.candidate_folder.empty();
+    if (absl::Status status = known ? ReadModel() : absl::OkStatus(); !status.ok()) return status;
     for (int item = 0; item < items; ++item) {
       if (absl::Status status = AddItem(item); !status.ok()) return status;
+      if (!known) continue;
       if (absl::Status status = AddResidual(item); !status.ok()) return status;
     }
-    if (absl::Status status = AddErrors(items); !status.ok()) return status;
+    if (!known) result_.skips.push_back({"added error", "the weights are not known"});
+    if (absl::Status s = known ? AddErrors(items) : absl::OkStatus(); !s.ok()) return s;
     std::sort(order_.begin(), order_.end(), InOrder);
     for (const Key& key : order_) result_.layers.push_back(Row(key));
     return absl::OkStatus();
   }
 
  private:
+  absl::Status ReadModel() {
+    auto weights = ReadCheckpoint(inputs_.candidate_folder);
+    if (!weights.ok()) return weights.status();
+    model_ = std::make_shared<const Model>(*std::move(weights));
+    return absl::OkStatus();
+  }
+
   absl::Status AddItem(int item) {
     auto names = inputs_.candidate->Names("layers", item);
     if (!names.ok()) return names.status();

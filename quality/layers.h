@@ -20,8 +20,9 @@ struct LayerInputs {
   DumpReader* reference = nullptr;
   DumpReader* candidate = nullptr;
   const Track* forced = nullptr;  // whose first items the track `layers` holds
-  std::string candidate_folder;   // the weights that the configuration computes with
-  bool adapted = false;           // an adapter is applied: the added error is not known
+  // The weights that the configuration computes with; "": not known, no added error is measured.
+  std::string candidate_folder;
+  bool adapted = false;  // an adapter is applied: the added error is not known
 };
 
 // The first of these ids: so many that the stages of one pass fit a message, 64 at most.

@@ -26,6 +26,16 @@ void AddOverlaps(absl::Span<const int32_t> ours, absl::Span<const int32_t> their
 
 }  // namespace
 
+PositionMetrics UnknownMetrics() {
+  return {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown,
+          kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
+}
+
+void Append(const PositionMetrics& m, std::vector<double>& values) {
+  values.insert(values.end(), {m.kl, m.reverse_kl, m.total_variation, m.centred_linf, m.centred_rms,
+                               m.overlap_5, m.overlap_10, m.overlap_100, m.rank, m.gap});
+}
+
 PositionMetrics ComparePosition(absl::Span<const float> reference,
                                 absl::Span<const float> candidate) {
   PositionMetrics metrics;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "absl/types/span.h"
 
@@ -25,6 +26,11 @@ inline constexpr int kMetricColumns = 10;
 inline constexpr std::string_view kMetricColumnNames[kMetricColumns] = {
     "kl",        "reverse_kl", "total_variation", "centred_linf", "centred_rms",
     "overlap_5", "overlap_10", "overlap_100",     "rank",         "gap"};
+
+// NaN everywhere: nothing is known.
+PositionMetrics UnknownMetrics();
+// The columns at the end of `values`.
+void Append(const PositionMetrics& metrics, std::vector<double>& values);
 
 // Rows of one vocabulary, both with a finite logit and neither NaN nor +inf. Vocabularies above
 // 32,768 take the fast path (metrics/fast_divergence.h), which knows no reverse KL and no total

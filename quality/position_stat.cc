@@ -54,6 +54,12 @@ PositionStat Compute(absl::Span<const Float> logits, int64_t target) {
 
 }  // namespace
 
+void Append(const PositionStat& stat, std::vector<double>& values) {
+  values.insert(values.end(), {stat.lse, stat.max, stat.second, stat.argmax, stat.ties,
+                               stat.entropy, stat.target_logprob, stat.nan_count,
+                               stat.positive_infinities, stat.negative_infinities});
+}
+
 PositionStat StatOf(absl::Span<const float> logits, int64_t target) {
   return Compute(logits, target);
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "absl/types/span.h"
 
@@ -37,6 +38,9 @@ inline constexpr std::string_view kStatColumnNames[kStatColumns] = {"lse",
                                                                     "nan_count",
                                                                     "positive_infinities",
                                                                     "negative_infinities"};
+
+// The columns at the end of `values`.
+void Append(const PositionStat& stat, std::vector<double>& values);
 
 // Of one row of logits [vocab]; `target` is the token whose log-probability is kept, -1: none.
 // Sums in fp64.

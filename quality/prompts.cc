@@ -13,6 +13,7 @@
 #include "nlohmann/json.hpp"
 #include "properties/stream.h"
 #include "quality/default_prompts.h"
+#include "quality/sha256.h"
 #include "reference/json_input.h"
 #include "reference/safetensors.h"
 
@@ -185,6 +186,20 @@ std::string PromptLine(const Prompt& prompt) {
   if (!prompt.stop.empty()) json["stop"] = prompt.stop;
   if (prompt.reference.has_value()) json["reference"] = *prompt.reference;
   return json.dump();
+}
+
+std::string PromptLines(absl::Span<const Prompt> prompts) {
+  std::string lines;
+  for (const Prompt& prompt : prompts) absl::StrAppend(&lines, PromptLine(prompt), "\n");
+  return lines;
+}
+
+std::string HashOfPrompts(absl::Span<const Prompt> prompts) {
+  std::string text;
+  for (const Prompt& prompt : prompts) {
+    absl::StrAppend(&text, prompt.id, ":", absl::StrJoin(prompt.ids, ","), "\n");
+  }
+  return Sha256(text);
 }
 
 absl::StatusOr<std::vector<Prompt>> TextPrompts(absl::Span<const int32_t> ids, int count,

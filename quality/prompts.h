@@ -47,6 +47,11 @@ absl::StatusOr<std::vector<Prompt>> DefaultPrompts();
 // One line without its newline; ParsePrompts reads the same prompt from it.
 std::string PromptLine(const Prompt& prompt);
 
+// One line for each, as a dump keeps them (docs/dump_format.md).
+std::string PromptLines(absl::Span<const Prompt> prompts);
+// SHA-256 of "id:1,2,3" for each prompt, a line each.
+std::string HashOfPrompts(absl::Span<const Prompt> prompts);
+
 // `count` further prompts from a tokenised text: 16 to 128 successive ids each, from places that
 // the seed chooses, no two from one place. Prompt i depends on the text, the seed and i only.
 // InvalidArgument: the text has fewer than 16 ids, or fewer places than `count`.

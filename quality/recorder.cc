@@ -17,17 +17,6 @@ namespace {
 constexpr int kItemsPerShard = 32;
 constexpr int64_t kShardBytes = 128 << 20;
 
-void AppendStat(const PositionStat& stat, std::vector<double>& values) {
-  values.insert(values.end(), {stat.lse, stat.max, stat.second, stat.argmax, stat.ties,
-                               stat.entropy, stat.target_logprob, stat.nan_count,
-                               stat.positive_infinities, stat.negative_infinities});
-}
-
-void AppendMetrics(const PositionMetrics& m, std::vector<double>& values) {
-  values.insert(values.end(), {m.kl, m.reverse_kl, m.total_variation, m.centred_linf, m.centred_rms,
-                               m.overlap_5, m.overlap_10, m.overlap_100, m.rank, m.gap});
-}
-
 Tensor Matrix(std::string name, int columns, const std::vector<double>& values) {
   return MakeTensor(std::move(name), {static_cast<int64_t>(values.size()) / columns, columns},
                     absl::MakeConstSpan(values));
@@ -159,9 +148,8 @@ absl::Status Recorder::RecordItem(const Track& track, int index, std::vector<Ten
     if (!rows.ok()) return rows.status();
     for (int i = 0; i < rows->rows(); ++i) {
       const int32_t target = item.targets[static_cast<size_t>(block.first + i) - item.scored.first];
-      AppendStat(
-          rows->f64.empty() ? StatOf(rows->row(i), target) : StatOf(rows->exact_row(i), target),
-          stats);
+      Append(rows->f64.empty() ? StatOf(rows->row(i), target) : StatOf(rows->exact_row(i), target),
+             stats);
     }
     if (options_.mode == LogitMode::kFull) {
       logits.insert(logits.end(), rows->f32.begin(), rows->f32.end());
@@ -172,12 +160,13 @@ absl::Status Recorder::RecordItem(const Track& track, int index, std::vector<Ten
     if (reference_ != nullptr) {
       auto compared = reference_->Compare(track, index, *rows);
       if (!compared.ok()) return compared.status();
-      for (const PositionMetrics& position : *compared) AppendMetrics(position, metrics);
+      for (const PositionMetrics& position : *compared) Append(position, metrics);
     }
     done_ += block.rows();
     if (options_.progress) options_.progress(track.name, done_, total_);
   }
   tensors.push_back(Ids(TensorName(track.name, index, "ids"), item.ids));
+  tensors.push_back(Ids(TensorName(track.name, index, "targets"), item.targets));
   tensors.push_back(Matrix(TensorName(track.name, index, "stat"), kStatColumns, stats));
   if (reference_ != nullptr) {
     tensors.push_back(Matrix(TensorName(track.name, index, "metrics"), kMetricColumns, metrics));

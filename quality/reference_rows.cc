@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,12 +10,8 @@
 namespace crosscheck::quality {
 namespace {
 
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-constexpr PositionMetrics kNoMetrics = {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown,
-                                        kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
-
 PositionMetrics CompareRow(absl::Span<const float> reference, absl::Span<const float> candidate) {
-  if (!StatOf(reference, -1).finite() || !StatOf(candidate, -1).finite()) return kNoMetrics;
+  if (!StatOf(reference, -1).finite() || !StatOf(candidate, -1).finite()) return UnknownMetrics();
   return ComparePosition(reference, candidate);
 }
 
@@ -91,7 +85,7 @@ class TopKDump : public ReferenceRows {
                                                           " holds an id outside the vocabulary"));
       }
       const bool usable = StatOf(candidate.row(i), -1).finite() && stored.top_ids[0] >= 0;
-      result.push_back(usable ? ComparePosition(stored, candidate.row(i)) : kNoMetrics);
+      result.push_back(usable ? ComparePosition(stored, candidate.row(i)) : UnknownMetrics());
     }
     return result;
   }

@@ -40,7 +40,7 @@ absl::StatusOr<Runs> ReadRuns(DumpReader& dump, int item) {
     runs.runs.emplace_back(run.begin(), std::find(run.begin(), run.end(), -1));
   }
   auto logits = dump.Read("sampled", item, "logits");
-  if (logits.ok()) runs.logits = (*logits)->As<float>();
+  if (logits.ok() && (*logits)->dtype == DType::kF32) runs.logits = (*logits)->As<float>();
   return runs;
 }
 

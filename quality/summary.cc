@@ -14,6 +14,7 @@
 #include "quality/metrics/cluster.h"
 #include "quality/metrics/perplexity.h"
 #include "quality/metrics/quantile.h"
+#include "quality/paired_items.h"
 #include "quality/position_metrics.h"
 #include "quality/position_stat.h"
 #include "quality/sampled_track.h"
@@ -60,10 +61,10 @@ Estimate Number(double value, int64_t count, int clusters) {
 // The numbers of one track with logits.
 class TrackSummary {
  public:
-  TrackSummary(DumpReader& reference, DumpReader& candidate, std::string track,
+  TrackSummary(DumpReader& reference, DumpReader& candidate, PairedItems& pairs, std::string track,
                const SummaryInputs& inputs, ConfigurationResult& result)
       : reference_(reference),
-        candidate_(candidate),
+        pairs_(pairs),
         track_(std::move(track)),
         inputs_(inputs),
         result_(result),
@@ -100,21 +101,18 @@ class TrackSummary {
   };
 
   absl::Status AddItem(int item) {
-    auto ours = ReadTable(reference_, track_, item, "stat", kStatColumns);
-    if (!ours.ok()) return ours.status();
-    auto theirs = ReadTable(candidate_, track_, item, "stat", kStatColumns);
-    if (!theirs.ok()) return theirs.status();
-    auto metrics = ReadTable(candidate_, track_, item, "metrics", kMetricColumns);
-    if (!metrics.ok()) return metrics.status();
-    if (ours->rows() != theirs->rows() || ours->rows() != metrics->rows()) {
+    auto pair = pairs_.Read(track_, item);
+    if (!pair.ok()) return pair.status();
+    const auto& [ours, theirs, metrics] = *pair;
+    if (ours.rows() != theirs.rows() || ours.rows() != metrics.rows()) {
       return absl::FailedPreconditionError(
           absl::StrCat("track ", track_, ", item ", item, ": the dumps have different positions"));
     }
     reference_nll_.emplace_back();
     candidate_nll_.emplace_back();
-    kl_rows_.emplace_back(static_cast<size_t>(ours->rows()), std::nan(""));
+    kl_rows_.emplace_back(static_cast<size_t>(ours.rows()), std::nan(""));
     WorstPosition worst{.track = track_, .item = NameOf(item)};
-    for (int t = 0; t < ours->rows(); ++t) AddPosition(item, t, *ours, *theirs, *metrics, worst);
+    for (int t = 0; t < ours.rows(); ++t) AddPosition(item, t, ours, theirs, metrics, worst);
     if (worst.kl > 0) result_.worst.push_back(worst);
     return absl::OkStatus();
   }
@@ -172,7 +170,9 @@ class TrackSummary {
     }
   }
 
+  // A metric that no position has was not measured.
   void Set(const std::string& name, const Estimate& estimate) {
+    if (estimate.count == 0) return;
     result_.metrics[track_ == "forced" ? name : absl::StrCat(name, "_", track_)] = estimate;
   }
 
@@ -292,7 +292,8 @@ class TrackSummary {
     return estimate;
   }
 
-  DumpReader &reference_, &candidate_;
+  DumpReader& reference_;
+  PairedItems& pairs_;
   std::string track_;
   const SummaryInputs& inputs_;
   ConfigurationResult& result_;
@@ -333,7 +334,8 @@ GateVerdict ConfigurationResult::verdict() const {
 absl::Status Summarise(DumpReader& reference, DumpReader& candidate, const SummaryInputs& inputs,
                        ConfigurationResult& result) {
   for (const char* track : {"forced", "text", "steps"}) {
-    absl::Status status = TrackSummary(reference, candidate, track, inputs, result).Run();
+    absl::Status status =
+        TrackSummary(reference, candidate, *inputs.pairs, track, inputs, result).Run();
     if (!status.ok()) return status;
   }
   if (absl::Status status = SummariseGreedy(reference, candidate, inputs, result); !status.ok()) {
@@ -353,18 +355,19 @@ absl::Status Summarise(DumpReader& reference, DumpReader& candidate, const Summa
   return absl::OkStatus();
 }
 
-absl::StatusOr<LogitErrors> ErrorsOf(DumpReader& dump) {
+absl::StatusOr<LogitErrors> ErrorsOf(PairedItems& pairs, int items) {
   LogitErrors errors;
-  for (int item = 0; item < dump.Items("forced"); ++item) {
-    auto metrics = ReadTable(dump, "forced", item, "metrics", kMetricColumns);
-    if (!metrics.ok()) return metrics.status();
+  for (int item = 0; item < items; ++item) {
+    auto pair = pairs.Read("forced", item);
+    if (!pair.ok()) return pair.status();
+    const Table& metrics = pair->metrics;
     double largest = 0, squares = 0;
-    for (int t = 0; t < metrics->rows(); ++t) {
-      largest = std::max(largest, metrics->at(t, kCentredLinf));
-      squares += metrics->at(t, kCentredRms) * metrics->at(t, kCentredRms);
+    for (int t = 0; t < metrics.rows(); ++t) {
+      largest = std::max(largest, metrics.at(t, kCentredLinf));
+      squares += metrics.at(t, kCentredRms) * metrics.at(t, kCentredRms);
     }
     errors.largest.push_back(largest);
-    errors.rms.push_back(std::sqrt(squares / std::max(1, metrics->rows())));
+    errors.rms.push_back(std::sqrt(squares / std::max(1, metrics.rows())));
   }
   return errors;
 }

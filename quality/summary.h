@@ -16,6 +16,7 @@
 #include "quality/inputs.h"
 #include "quality/metrics/cluster.h"
 #include "quality/metrics/greedy_match.h"
+#include "quality/paired_items.h"
 #include "quality/tracks.h"
 
 namespace crosscheck::quality {
@@ -121,6 +122,7 @@ struct ConfigurationResult {
 // the largest of them. Empty: none is known, nothing is waived.
 struct SummaryInputs {
   const Inputs* inputs = nullptr;
+  PairedItems* pairs = nullptr;  // of the tracks with logits
   const std::vector<double>* allowed = nullptr;
   // The standard deviation of such an error, by prompt of the forced track.
   const std::vector<double>* spread = nullptr;
@@ -128,9 +130,9 @@ struct SummaryInputs {
   int eos = -1;       // the model's end-of-sequence id
   uint64_t seed = 1;  // of the bootstrap
   // The reference's best logit less that of `token`, after the prompt and the first `position`
-  // tokens of its greedy continuation.
+  // tokens of its greedy continuation; NaN: not known.
   std::function<absl::StatusOr<double>(int item, int position, int token)> gap;
-  // -ln p of each of `ids` after the prompt, by the reference.
+  // -ln p of each of `ids` after the prompt, by the reference; absent: nobody can be asked.
   std::function<absl::StatusOr<std::vector<double>>(int item, const std::vector<int32_t>& ids)> nll;
 };
 
@@ -138,11 +140,12 @@ struct SummaryInputs {
 absl::Status Summarise(DumpReader& reference, DumpReader& candidate, const SummaryInputs& inputs,
                        ConfigurationResult& result);
 
-// Centred errors of the forced track's logits, by prompt: the largest, and their RMS.
+// Centred errors of the logits of the first `items` items of the forced track, by prompt: the
+// largest, and their RMS.
 struct LogitErrors {
   std::vector<double> largest, rms;
 };
-absl::StatusOr<LogitErrors> ErrorsOf(DumpReader& dump);
+absl::StatusOr<LogitErrors> ErrorsOf(PairedItems& pairs, int items);
 
 }  // namespace crosscheck::quality
 

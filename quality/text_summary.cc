@@ -58,7 +58,11 @@ class Texts {
     if (prompts == 0) return absl::OkStatus();
     result_.metrics["token_match"] = MeanOf(match_);
     result_.metrics["edit_distance"] = MeanOf(distance_);
-    result_.metrics["excess_nll"] = MeanOf(excess_);
+    if (inputs_.nll || excess_.size() == match_.size()) {
+      result_.metrics["excess_nll"] = MeanOf(excess_);
+    } else {
+      result_.skips.push_back({"excess_nll", "no model of the reference can be asked"});
+    }
     return AddTexts();
   }
 
@@ -73,7 +77,7 @@ class Texts {
     double excess = 0;
     if (*ours != *theirs) {
       excess = std::nan("");
-      if (!ours->empty() && !theirs->empty()) {
+      if (inputs_.nll && !ours->empty() && !theirs->empty()) {
         auto own = inputs_.nll(item, *ours);
         if (!own.ok()) return own.status();
         auto other = inputs_.nll(item, *theirs);

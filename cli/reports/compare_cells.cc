@@ -81,6 +81,15 @@ std::string CountsText(const quality::Comparison& comparison) {
                      gates[0], gates[1], gates[2], findings, skips);
 }
 
+std::string BitsText(const ConfigurationResult& result) {
+  return std::isnan(result.bits_per_weight) ? "–" : fmt::format("{:.2f}", result.bits_per_weight);
+}
+
+std::string MebibyteText(const ConfigurationResult& result) {
+  if (result.weight_bytes == 0) return "–";
+  return fmt::format("{:.1f}", static_cast<double>(result.weight_bytes) / (1 << 20));
+}
+
 std::string WorstLayerText(const ConfigurationResult& result) {
   const quality::LayerStage* worst = nullptr;
   for (const quality::LayerStage& stage : result.layers) {

@@ -20,6 +20,9 @@ std::string ShareText(const quality::Estimate* estimate);
 std::string TailText(const quality::ConfigurationResult& result);
 // "gates: 4 passed, 1 failed, 0 undecided; findings: 0; not measured: 2".
 std::string CountsText(const quality::Comparison& comparison);
+// Of weights; "–" where they are not known.
+std::string BitsText(const quality::ConfigurationResult& result);      // "4.50"
+std::string MebibyteText(const quality::ConfigurationResult& result);  // "512.3"
 // The stage whose added error is the largest share of its bound, where that was measured, else the
 // one with the least cosine: "L03 attention (added error 1.8 of its bound, cosine 0.99912)".
 std::string WorstLayerText(const quality::ConfigurationResult& result);

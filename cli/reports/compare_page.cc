@@ -57,13 +57,15 @@ Markup Numbers(const Comparison& comparison) {
   for (const ConfigurationResult& r : comparison.configurations) {
     const auto rate = [&r](const std::string& name) { return RateText(FindMetric(r, name)); };
     table.rows.push_back(
-        {r.configuration.name, VerdictBadge(r.verdict()), fmt::format("{:.2f}", r.bits_per_weight),
-         BytesText(static_cast<double>(r.weight_bytes)), IntervalText(FindMetric(r, "kl_mean")),
-         TailText(r), ShareText(FindMetric(r, "top1_agreement")), rate("greedy_match_10"),
+        {r.configuration.name, VerdictBadge(r.verdict()), BitsText(r),
+         r.weight_bytes == 0 ? "–" : BytesText(static_cast<double>(r.weight_bytes)),
+         IntervalText(FindMetric(r, "kl_mean")), TailText(r),
+         ShareText(FindMetric(r, "top1_agreement")), rate("greedy_match_10"),
          rate("greedy_match_margin_aware_10"), rate("greedy_match_" + all),
          rate("greedy_match_margin_aware_" + all),
          IntervalText(FindMetric(r, "perplexity_log_ratio")), WorstLayerText(r)});
   }
+  if (comparison.noise.configuration.engine.empty()) return table.Render();
   return table.Render() + Paragraph("Noise floor, the reference in another precision (" +
                                     Markup(comparison.noise.configuration.engine) + "): KL " +
                                     IntervalText(FindMetric(comparison.noise, "kl_mean")) + ".");

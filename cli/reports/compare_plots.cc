@@ -156,7 +156,7 @@ Plot SizeAgainstQuality(const Comparison& comparison) {
   PlotSeries points{"configurations", MarkKind::kPoints, {}};
   for (const ConfigurationResult& result : comparison.configurations) {
     const Estimate* kl = FindMetric(result, "kl_mean");
-    if (kl == nullptr || !std::isfinite(kl->value)) continue;
+    if (kl == nullptr || !std::isfinite(kl->value) || result.weight_bytes == 0) continue;
     points.points.push_back({.x = static_cast<double>(result.weight_bytes) / kGibibyte,
                              .y = kl->value,
                              .name = result.configuration.name});

@@ -58,11 +58,9 @@ std::string Table(const quality::Comparison& comparison) {
   std::string text = TableRow(header);
   text += TableRow(std::vector<std::string>(header.size(), "---"));
   for (const ConfigurationResult& result : comparison.configurations) {
-    text += TableRow({result.configuration.name, VerdictWord(result.verdict()),
-                      fmt::format("{:.2f}", result.bits_per_weight),
-                      fmt::format("{:.1f}", static_cast<double>(result.weight_bytes) / (1 << 20)),
-                      IntervalText(FindMetric(result, "kl_mean")), TailText(result),
-                      ShareText(FindMetric(result, "top1_agreement")),
+    text += TableRow({result.configuration.name, VerdictWord(result.verdict()), BitsText(result),
+                      MebibyteText(result), IntervalText(FindMetric(result, "kl_mean")),
+                      TailText(result), ShareText(FindMetric(result, "top1_agreement")),
                       RateText(FindMetric(result, "greedy_match_10")),
                       RateText(FindMetric(result, "greedy_match_margin_aware_10")),
                       RateText(FindMetric(result, "greedy_match" + all)),
@@ -179,8 +177,10 @@ std::string CompareMarkdown(const quality::Comparison& comparison) {
   for (const quality::TaskRequests& task : comparison.inputs.tasks) {
     absl::StrAppend(&text, "\n", TaskText(task), "\n");
   }
-  absl::StrAppend(&text, "\nNoise floor (", comparison.noise.configuration.engine, "): KL ",
-                  IntervalText(FindMetric(comparison.noise, "kl_mean")), ".\n");
+  if (!comparison.noise.configuration.engine.empty()) {
+    absl::StrAppend(&text, "\nNoise floor (", comparison.noise.configuration.engine, "): KL ",
+                    IntervalText(FindMetric(comparison.noise, "kl_mean")), ".\n");
+  }
   for (const ConfigurationResult& result : comparison.configurations) text += Section(result);
   const quality::CompareOptions& options = comparison.options;
   absl::StrAppend(&text, "\n## Methods\n\n`", options.command, "`\n\n", CountsText(comparison),

@@ -3,11 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 
 #include "reference/safetensors.h"
 #include "tests/own_folder.h"
+#include "tests/quality/documented_writer.h"
 
 namespace crosscheck::quality {
 namespace {
@@ -97,29 +97,15 @@ TEST(DumpTest, WhatIsNoDumpSaysSo) {
   EXPECT_FALSE(DumpReader::Open(folder.path()).ok());
 }
 
-// A Python with NumPy, or "".
-std::string Python() {
-  for (const std::string name : {"python3", "/usr/bin/python3"}) {
-    if (std::system((name + " -c 'import numpy' 2>/dev/null").c_str()) == 0) return name;
-  }
-  return "";
-}
-
 // The program in docs/dump_format.md writes what the reader reads.
 TEST(DumpTest, TheDocumentedWriterWritesADump) {
-  const std::string python = Python();
-  if (python.empty()) GTEST_SKIP() << "no Python with NumPy; ci/setup installs python3-numpy";
   const OwnFolder folder;
-  std::filesystem::create_directories(folder.path());
-  const std::string text = *ReadFile("docs/dump_format.md");
-  const size_t begin = text.find("```python\n") + 10, end = text.find("```\n", begin);
-  const std::string program = text.substr(begin, end - begin) + "write_shard('" + folder.path() +
-                              "', 'forced', 5, [{'stat': np.full((2, 10), i, 'float64'), 'logits': "
-                              "np.ones((2, 3), 'float32')}"
-                              " for i in range(2)])\n";
-  ASSERT_TRUE(WriteFile(folder.path() + "/write.py", program).ok());
+  const DocumentedWriter writer(folder.path());
+  if (!writer.ok()) GTEST_SKIP() << "no Python with NumPy; ci/setup installs python3-numpy";
   ASSERT_TRUE(WriteFile(folder.path() + "/manifest.json", kManifest.dump()).ok());
-  ASSERT_EQ(std::system((python + " " + folder.path() + "/write.py").c_str()), 0);
+  ASSERT_TRUE(writer.Run(folder.path(),
+                         "write_shard(folder, 'forced', 5, [{'stat': np.full((2, 10), i, "
+                         "'float64'), 'logits': np.ones((2, 3), 'float32')} for i in range(2)])"));
   auto reader = DumpReader::Open(folder.path());
   ASSERT_TRUE(reader.ok()) << reader.status();
   const auto stat = (*reader)->Read("forced", 6, "stat");
