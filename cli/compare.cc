@@ -25,7 +25,7 @@ namespace {
 struct CompareFlags {
   quality::CompareOptions options;
   std::string engine = "lattice", configurations = "fp32", gates, mode, scheme = "window", junit,
-              summary;
+              summary, json;
   double dump_budget_gib = 8;
   bool dry_run = false, no_text_prompts = false, sequential = false;
 };
@@ -177,7 +177,9 @@ int RunCompare(CompareFlags& flags) {
     return Fail(status);
   }
   if (absl::Status status = WritePages(*comparison, flags); !status.ok()) return Fail(status);
-  std::cout << CompareSummary(*comparison);
+  absl::Status json = WriteJson(CompareJson(*comparison), flags.json);
+  if (!json.ok()) return Fail(json);
+  (flags.json == "-" ? std::cerr : std::cout) << CompareSummary(*comparison);
   return ExitCodeOf(*comparison);
 }
 
@@ -235,7 +237,8 @@ void AddDumpFlags(CLI::App& verb, CompareFlags& flags, CLI::Option* config) {
       "--reference-dump", recorded.reference,
       "Ask nobody: compare this dump, by crosscheck or another tool (docs/dump_format.md), with …");
   CLI::Option* candidates = verb.add_option("--candidate-dump", recorded.candidates,
-                                            "… this one; may be given several times");
+                                            "… this one; may be given several times")
+                                ->allow_extra_args(false);
   CLI::Option* noise = verb.add_option(
       "--noise-dump", recorded.noise,
       "The reference's dump in another precision: divergences within its errors are near ties");
@@ -272,10 +275,10 @@ void AddCompare(CLI::App& app, int& exit_code) {
   verb->add_option("--reference", flags->options.reference,
                    "torch, exact, hf, or an engine (default torch: fp64)");
   verb->add_option("--engine", flags->engine, "Engine of the configurations (default lattice)");
-  CLI::Option* config = verb->add_option(
-      "--config", flags->configurations,
-      "Configurations, comma-separated: fp32, f16, int8, q8, or a weight format; "
-      "NAME@ENGINE asks another engine (default fp32)");
+  CLI::Option* config =
+      verb->add_option("--config", flags->configurations,
+                       "Configurations, comma-separated: fp32, f16, int8, q8, or a weight format; "
+                       "NAME@ENGINE asks another engine (default fp32)");
   verb->add_option("--candidate-model", flags->options.candidate_model,
                    "A further configuration: an already quantised checkpoint folder");
   verb->add_option("--lora", flags->options.adapter, "Adapter folder in PEFT's format");
@@ -285,6 +288,7 @@ void AddCompare(CLI::App& app, int& exit_code) {
                  "until an e-value decides each greedy gate or its max_prompts is reached");
   verb->add_option("--out", flags->options.out, "Folder for dumps and reports (default compare)");
   verb->add_option("--junit", flags->junit, "Write JUnit XML to a file");
+  verb->add_option("--json", flags->json, "Write the report's JSON to a file, - for stdout, too");
   verb->add_option("--summary", flags->summary, "Write at most 20 lines for a pull request");
   verb->add_flag("--dry-run", flags->dry_run, "Say what would be computed and how large it is");
   AddDumpFlags(*verb, *flags, config);

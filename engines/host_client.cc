@@ -113,6 +113,7 @@ class HostClientImpl : public HostClient {
   absl::Status Open();
   Reply Call(const Message& request) override;
   const Json& hello() const override { return hello_; }
+  pid_t process() const override { return child_ == nullptr ? 0 : child_->pid(); }
   int generation() const override { return child_ == nullptr ? generation_ + 1 : generation_; }
   double transport_seconds() const override { return transport_seconds_; }
 

@@ -6,6 +6,8 @@
 #ifndef CROSSCHECK_ENGINES_HOST_CLIENT_H_
 #define CROSSCHECK_ENGINES_HOST_CLIENT_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -37,6 +39,7 @@ class HostClient : public Engine {
   virtual const Json& hello() const = 0;  // the answer to hello
   // Number of the child process that the next Call talks to, from 1.
   virtual int generation() const = 0;
+  virtual pid_t process() const = 0;  // of the child; 0: there is none now
   virtual double transport_seconds()
       const = 0;  // time in Call outside the engine, summed; for bench/
 };

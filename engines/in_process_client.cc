@@ -39,6 +39,7 @@ class InProcessClient final : public HostClient {
   }
 
   const Json& hello() const override { return hello_; }
+  pid_t process() const override { return 0; }
   int generation() const override { return 1; }
   double transport_seconds() const override { return 0; }
 

@@ -13,6 +13,7 @@
 #include "reference/adapter.h"
 #include "reference/checkpoint.h"
 #include "reference/nudge.h"
+#include "reference/owned_model.h"
 #include "reference/quantisation/weight_format.h"
 #include "reference/weights.h"
 
@@ -84,9 +85,10 @@ ModelSpec ProbeSpec() {
 class ReferenceEngineImpl : public ReferenceEngine {
  public:
   ReferenceEngineImpl(std::string name, Factory factory, SamplerFactory sampler_factory,
-                      DType answers)
+                      DType answers, OwnerFactory owner_factory)
       : name_(std::move(name)),
         factory_(std::move(factory)),
+        owner_factory_(std::move(owner_factory)),
         sampler_factory_(std::move(sampler_factory)),
         answers_(answers) {}
 
@@ -283,6 +285,17 @@ class ReferenceEngineImpl : public ReferenceEngine {
 
   std::string DTypeName() const { return answers_ == DType::kF64 ? "f64" : "f32"; }
 
+  // A model that nobody else holds. With an adapter its weights are needed again (Select).
+  absl::StatusOr<std::string> LoadOwned(std::shared_ptr<Model> model) {
+    const bool whole = model->updates.empty() && model->head.empty();
+    if (owner_factory_ == nullptr || !whole) return LoadModel(std::move(model));
+    absl::StatusOr<std::unique_ptr<ReferenceModel>> loaded = owner_factory_(model);
+    if (!loaded.ok()) return loaded.status();
+    std::string id = absl::StrCat("m", next_model_++);
+    models_[id] = {*std::move(loaded), std::move(model), nullptr};
+    return id;
+  }
+
   absl::StatusOr<Message> Load(const Message& request) {
     if (absl::Status status = CheckOptions(request.head); !status.ok()) return status;
     const absl::StatusOr<WeightFormat> format = FormatOption(request.head);
@@ -292,8 +305,7 @@ class ReferenceEngineImpl : public ReferenceEngine {
     if (absl::Status served = ServeAs(*format, *model); !served.ok()) return Refused(served);
     if (absl::Status adapted = Adapt(request.head, *model); !adapted.ok()) return adapted;
     const ModelSpec spec = model->spec;
-    const absl::StatusOr<std::string> id =
-        LoadModel(std::make_shared<const Model>(*std::move(model)));
+    const absl::StatusOr<std::string> id = LoadOwned(std::make_shared<Model>(*std::move(model)));
     if (!id.ok()) return id.status();
     Message answer;
     answer.head = {
@@ -308,6 +320,7 @@ class ReferenceEngineImpl : public ReferenceEngine {
 
   const std::string name_;
   const Factory factory_;
+  const OwnerFactory owner_factory_;
   const SamplerFactory sampler_factory_;
   std::unique_ptr<ReferenceSampler> sampler_;
   const DType answers_;
@@ -327,9 +340,11 @@ int IndexOf(const std::string_view (&names)[N], std::string_view name) {
 
 std::unique_ptr<ReferenceEngine> ReferenceEngine::Create(std::string name, Factory factory,
                                                          SamplerFactory sampler_factory,
-                                                         DType answers) {
+                                                         DType answers,
+                                                         OwnerFactory owner_factory) {
   return std::make_unique<ReferenceEngineImpl>(std::move(name), std::move(factory),
-                                               std::move(sampler_factory), answers);
+                                               std::move(sampler_factory), answers,
+                                               std::move(owner_factory));
 }
 
 absl::StatusOr<std::unique_ptr<ReferenceEngine>> OpenReferenceEngine(std::string_view family,
@@ -351,7 +366,10 @@ absl::StatusOr<std::unique_ptr<ReferenceEngine>> OpenReferenceEngine(std::string
         [index](std::shared_ptr<const Model> model) {
           return MakeTorchModel(std::move(model), static_cast<TorchPrecision>(index));
         },
-        [index] { return MakeTorchSampler(static_cast<TorchPrecision>(index)); }, answers);
+        [index] { return MakeTorchSampler(static_cast<TorchPrecision>(index)); }, answers,
+        [index](std::shared_ptr<Model> model) {
+          return TakeTorchModel(std::move(model), static_cast<TorchPrecision>(index));
+        });
   }
   return ReferenceEngine::Create(
       std::move(name),

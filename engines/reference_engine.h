@@ -19,10 +19,14 @@ class ReferenceEngine : public Engine {
   using Factory =
       std::function<absl::StatusOr<std::unique_ptr<ReferenceModel>>(std::shared_ptr<const Model>)>;
   using SamplerFactory = std::function<absl::StatusOr<std::unique_ptr<ReferenceSampler>>()>;
-  // `answers`: dtype of the tensors in answers, kF64 or kF32; kF32 is exact for an fp32 model.
+  // Like a Factory, of a model whose weights it may take; its spec stays.
+  using OwnerFactory =
+      std::function<absl::StatusOr<std::unique_ptr<ReferenceModel>>(std::shared_ptr<Model>)>;
+  // `owner`, where there is one, makes the models that `load` reads from files. `answers`: dtype of
+  // the tensors in answers, kF64 or kF32; kF32 is exact for an fp32 model.
   static std::unique_ptr<ReferenceEngine> Create(
       std::string name, Factory factory, SamplerFactory sampler = [] { return MakeExactSampler(); },
-      DType answers = DType::kF64);
+      DType answers = DType::kF64, OwnerFactory owner = nullptr);
 
   // Loads a model without files and returns the id that later requests name in "model"; what the
   // executor uses.

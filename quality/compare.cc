@@ -11,6 +11,7 @@
 #include "quality/candidate_folder.h"
 #include "quality/choice_track.h"
 #include "quality/compare_plan.h"
+#include "quality/engine_tokenizer.h"
 #include "quality/generation_summary.h"
 #include "quality/layers.h"
 #include "quality/manifest.h"
@@ -62,12 +63,14 @@ class Runner {
   }
 
  private:
-  RecordOptions Recording(const std::string& side, LogitMode mode) const {
+  RecordOptions Recording(const std::string& side, LogitMode mode) {
     return {.mode = mode,
             .top_k = options_.top_k,
             .tail_samples = options_.tail_samples,
             .seed = options_.seed,
             .interrupted = options_.interrupted,
+            .cost = &comparison_.cost,
+            .side = side,
             .progress = [this, side](std::string_view track, int64_t done, int64_t total) {
               if (options_.progress) options_.progress(side, track, done, total);
             }};
@@ -75,6 +78,23 @@ class Runner {
 
   std::string DumpFolder(const std::string& name) const {
     return absl::StrCat(options_.out, "/dumps/", name);
+  }
+
+  // Loading is a row of its own in the tables of time and memory.
+  absl::StatusOr<std::unique_ptr<Side>> OpenSide(const std::string& name,
+                                                 const SideOptions& options) {
+    const Timed timed(comparison_.cost.Of(name, "loading"), Work::kEngine);
+    auto side = Side::Open(options);
+    if (side.ok()) AddMemory(name, **side, "loaded");
+    return side;
+  }
+
+  void AddMemory(const std::string& name, const Side& side, const std::string& phase) {
+    const pid_t process = side.process();
+    if (process != 0) {
+      comparison_.cost.AddMemory(process, absl::StrCat("engine of ", name), phase);
+    }
+    comparison_.cost.AddMemory(0, "crosscheck", absl::StrCat(name, " ", phase));
   }
 
   // The dump of one side, with the prompts that it answers.
@@ -92,7 +112,7 @@ class Runner {
   absl::Status RecordReference() {
     SideOptions side_options{.engine = comparison_.reference, .model = options_.model};
     side_options.adapter = options_.adapter;
-    auto side = Side::Open(side_options);
+    auto side = OpenSide("reference", side_options);
     if (!side.ok()) return side.status();
     reference_side_ = *std::move(side);
     const Json manifest = MakeManifest("reference", *reference_side_, comparison_.model,
@@ -118,6 +138,7 @@ class Runner {
       status =
           Skippable("layers", recorder.Layers(tracks_[0], options_.layer_prompts, spec_), nullptr);
     }
+    AddMemory("reference", *reference_side_, "recorded");
     return status.ok() ? OpenReferenceDump() : status;
   }
 
@@ -197,6 +218,7 @@ class Runner {
       for (const double e : errors->largest) allowed_.push_back(kReferenceMultiplier * e);
       for (const double e : errors->rms) spread_.push_back(kReferenceMultiplier * e);
     }
+    const Timed timed(comparison_.cost.Of(configuration.name, "summary"), Work::kReference);
     SummaryInputs questions = Questions();
     questions.pairs = pairs.get();
     status = Summarise(*reference_dump_, **dump, questions, result);
@@ -245,9 +267,10 @@ class Runner {
 
   absl::Status Record(const Configuration& configuration, const std::string& folder, SideRole role,
                       ConfigurationResult& result) {
-    auto side = Side::Open({.engine = configuration.engine,
-                            .model = folder,
-                            .adapter = role == SideRole::kWithoutAdapter ? "" : options_.adapter});
+    auto side = OpenSide(configuration.name,
+                         {.engine = configuration.engine,
+                          .model = folder,
+                          .adapter = role == SideRole::kWithoutAdapter ? "" : options_.adapter});
     if (!side.ok()) return side.status();
     if ((*side)->vocab() != reference_side_->vocab()) {
       return absl::FailedPreconditionError(absl::StrCat(configuration.name, ": a vocabulary of ",
@@ -266,6 +289,11 @@ class Runner {
     manifest["model"]["of"] = comparison_.model;
     auto writer = OpenDump(configuration.name, std::move(manifest));
     if (!writer.ok()) return writer.status();
+    if (role == SideRole::kCandidate) {
+      absl::Status split =
+          CompareTokenizers(**side, comparison_.inputs, options_.inputs.text_file, result);
+      if (!split.ok()) return split;
+    }
     // The largest errors need whole rows, which mode topk does not keep.
     const std::unique_ptr<ReferenceRows> live = LiveReference(*reference_side_);
     const bool whole_rows = role == SideRole::kNoise && comparison_.mode == LogitMode::kTopK;
@@ -282,6 +310,7 @@ class Runner {
     if (status.ok() && role == SideRole::kCandidate)
       status = RecordTokens(configuration, **side, **writer, result);
     result.seconds += (*side)->seconds();
+    AddMemory(configuration.name, **side, "recorded");
     return status;
   }
 
@@ -295,10 +324,10 @@ class Runner {
     if (!status.ok()) return status;
     std::unique_ptr<Side> served;
     if (!configuration.served_format.empty()) {
-      auto opened = Side::Open({.engine = configuration.engine,
-                                .model = options_.model,
-                                .format = configuration.served_format,
-                                .adapter = options_.adapter});
+      auto opened = OpenSide(configuration.name, {.engine = configuration.engine,
+                                                  .model = options_.model,
+                                                  .format = configuration.served_format,
+                                                  .adapter = options_.adapter});
       if (!opened.ok()) return Skippable("greedy", opened.status(), &result.skips);
       served = *std::move(opened);
     }

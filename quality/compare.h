@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "quality/configuration.h"
+#include "quality/cost.h"
 #include "quality/gates.h"
 #include "quality/inputs.h"
 #include "quality/recorder.h"
@@ -65,6 +66,7 @@ struct Comparison {
   ConfigurationResult noise;  // the reference in another precision: what rounding alone does
   std::optional<ConfigurationResult> without_adapter;  // the reference's own model less the adapter
   std::vector<ConfigurationResult> configurations;
+  Cost cost;  // of this run: what an earlier one recorded costs nothing again
 };
 
 // What would be computed, how large and how long, without an engine: one line each.

@@ -140,7 +140,7 @@ class DumpRunner {
     number("/tracks/forced/positions", options.forced_positions);
     number("/tracks/text/window", options.inputs.windows.length);
     number("/tracks/text/stride", options.inputs.windows.stride);
-    const Json scheme = Value(manifest, "/tracks/text/scheme");
+    const std::string scheme = WordOf(Value(manifest, "/tracks/text/scheme"));
     const auto* const known = std::find(std::begin(kSchemeNames), std::end(kSchemeNames), scheme);
     if (known != std::end(kSchemeNames)) {
       options.inputs.windows.scheme = static_cast<Scheme>(known - std::begin(kSchemeNames));
@@ -234,7 +234,10 @@ class DumpRunner {
     for (Finding& finding : pairs.Findings()) result.findings.push_back(std::move(finding));
     for (Skip& skip : pairs.Skips()) result.skips.push_back(std::move(skip));
     AddMissingTracks(**candidate, result);
-    status = MeasureLayers({.reference = reference_.get(), .candidate = candidate->get()}, result);
+    LayerInputs layers;
+    layers.reference = reference_.get();
+    layers.candidate = candidate->get();
+    status = MeasureLayers(layers, result);
     if (!status.ok()) return status;
     return result;
   }

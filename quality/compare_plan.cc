@@ -27,16 +27,28 @@ double GibOf(const Comparison& comparison, LogitMode mode, int vocab) {
          (int64_t{1} << 30);
 }
 
+// Positions; an item is in memory as a whole.
+int64_t LargestItem(const Comparison& comparison) {
+  int64_t largest = comparison.options.forced_positions;
+  for (const Window& window : comparison.inputs.windows) {
+    largest = std::max(largest, window.last_target - window.first_target);
+  }
+  return largest;
+}
+
 LogitMode ChooseMode(const Comparison& comparison, int vocab) {
   const CompareOptions& options = comparison.options;
   if (options.mode) return *options.mode;
   const double gib = GibOf(comparison, LogitMode::kFull, vocab);
-  if (gib * (int64_t{1} << 30) <= static_cast<double>(options.dump_budget_bytes)) {
-    return LogitMode::kFull;
-  }
-  if (options.say) {
+  const int64_t item = LargestItem(comparison) * BytesPerPosition(LogitMode::kFull, {}, vocab);
+  const bool fits = gib * (int64_t{1} << 30) <= static_cast<double>(options.dump_budget_bytes);
+  if (fits && item <= kShardBytes) return LogitMode::kFull;
+  if (options.say && !fits) {
     options.say(absl::StrFormat(
         "the reference's logits take %.1f GiB, more than --dump-budget: mode topk", gib));
+  } else if (options.say) {
+    options.say(
+        absl::StrFormat("the logits of one window of the text take %d MiB: mode topk", item >> 20));
   }
   return LogitMode::kTopK;
 }
@@ -54,6 +66,25 @@ absl::StatusOr<double> EstimateSeconds(const Comparison& comparison) {
   const double each = ((*side)->seconds() - before) / kTimedPositions;
   const auto greedy = static_cast<int64_t>(comparison.inputs.prompts.size()) * LongestRun(options);
   return each * static_cast<double>(Positions(comparison) + greedy);
+}
+
+// Found before anything is computed; a folder that only its engine can read is not looked at.
+absl::Status CheckCandidateVocabulary(const CompareOptions& options, const ModelSpec& spec) {
+  for (const Configuration& configuration : options.configurations) {
+    if (configuration.model.empty()) continue;
+    const auto other = ReadConfig(configuration.model);
+    if (!other.ok() || other->vocab == spec.vocab) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        configuration.name, ": a vocabulary of ", other->vocab, ", the reference has ", spec.vocab,
+        "; --candidate-model takes the model of ", options.model, " in another format"));
+  }
+  return absl::OkStatus();
+}
+
+// "1.3 GiB", "12 MiB".
+std::string SizeText(double gib) {
+  if (gib >= 0.1) return absl::StrFormat("%.2f GiB", gib);
+  return absl::StrFormat("%.3g MiB", gib * 1024);
 }
 
 }  // namespace
@@ -81,6 +112,7 @@ absl::Status PrepareComparison(const CompareOptions& options, Comparison& compar
   auto read = ReadConfig(options.model);
   if (!read.ok()) return read.status();
   spec = *std::move(read);
+  if (absl::Status s = CheckCandidateVocabulary(options, spec); !s.ok()) return s;
   auto inputs = ReadInputs(options.inputs, options.model, spec.vocab, spec.max_positions,
                            LongestRun(options));
   if (!inputs.ok()) return inputs.status();
@@ -107,10 +139,9 @@ absl::StatusOr<std::vector<std::string>> DescribeComparison(const CompareOptions
       absl::StrFormat("positions: at most %d for each side; greedy tokens: at most %d",
                       Positions(comparison),
                       static_cast<int64_t>(inputs.prompts.size()) * options.greedy_tokens),
-      absl::StrFormat(
-          "dump of the reference: mode %s, about %.2f GiB; of a configuration: %.3f GiB", mode,
-          GibOf(comparison, comparison.mode, spec.vocab),
-          GibOf(comparison, LogitMode::kScalars, spec.vocab)),
+      absl::StrFormat("dump of the reference: mode %s, about %s; of a configuration: %s", mode,
+                      SizeText(GibOf(comparison, comparison.mode, spec.vocab)),
+                      SizeText(GibOf(comparison, LogitMode::kScalars, spec.vocab))),
       absl::StrFormat(
           "time: about %.0f s for the reference, from %d tokens of the first prompt; an "
           "engine's own speed is not known before it runs",

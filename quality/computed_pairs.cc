@@ -286,11 +286,11 @@ PositionMetrics ComputedPairs::CompareRow(const std::string& track, int row, con
   }
   if (ours.top > 0 && theirs.top > 0) return CompareTopKs(track, row, ours, theirs);
   if (!track.starts_with("choice")) {
-    Skipped(
-        track,
-        absl::StrCat("a dump of mode ", kLogitModeNames[static_cast<size_t>(candidate_.mode)],
-                     " against one of mode ", kLogitModeNames[static_cast<size_t>(reference_.mode)],
-                     " that it was not recorded against"));
+    const auto name = [](LogitMode mode) {
+      return std::string(kLogitModeNames[static_cast<size_t>(mode)]);
+    };
+    Skipped(track, absl::StrCat("a dump of mode ", name(candidate_.mode), " against one of mode ",
+                                name(reference_.mode), " that it was not recorded against"));
   }
   return UnknownMetrics();
 }

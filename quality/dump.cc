@@ -47,6 +47,20 @@ absl::StatusOr<std::pair<Shard, std::string>> ParseDone(const std::string& line,
       (*json)["sha256"].get<std::string>());
 }
 
+// What a killed run was writing and had not given its name yet.
+void RemoveUnfinished(const std::string& folder) {
+  std::error_code ignored;
+  for (const char* where : {"", "/shards"}) {
+    for (const auto& entry : fs::directory_iterator(folder + where, ignored)) {
+      const std::string name = entry.path().filename();
+      const bool temporary =
+          entry.path().extension() == ".part" || name.starts_with("manifest.json.") ||
+          name.starts_with("done.jsonl.") || name.starts_with(std::string(kDumpPrompts) + ".");
+      if (temporary) fs::remove(entry.path(), ignored);
+    }
+  }
+}
+
 // A line that a kill cut in two ends the list.
 absl::StatusOr<std::vector<std::pair<Shard, std::string>>> ReadDoneFile(const std::string& folder) {
   const std::string path = folder + "/done.jsonl";
@@ -120,6 +134,7 @@ absl::StatusOr<std::unique_ptr<DumpWriter>> DumpWriter::Open(const std::string& 
     return absl::InvalidArgumentError(
         absl::StrCat("cannot create the dump ", folder, ": ", error.message()));
   }
+  RemoveUnfinished(folder);
   std::unique_ptr<DumpWriter> writer(new DumpWriter(folder));
   const std::string path = folder + "/manifest.json";
   if (!fs::exists(path)) {
@@ -258,6 +273,7 @@ absl::StatusOr<const DumpReader::Loaded*> DumpReader::LoadShardOf(std::string_vi
         absl::StrCat(folder_, ": no shard holds item ", item, " of track ", std::string(track)));
   }
   const std::string path = ShardPath(folder_, found->first);
+  if (cached != loaded_.end()) loaded_.erase(cached);  // one shard of a track in memory
   const auto bytes = ReadFile(path);
   if (!bytes.ok()) return bytes.status();
   if (const std::string hash = Sha256(*bytes); hash != found->second) {

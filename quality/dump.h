@@ -29,6 +29,10 @@ using Json = nlohmann::json;
 inline constexpr std::string_view kDumpFormat = "crosscheck-dump/1";
 inline constexpr std::string_view kDumpPrompts = "prompts.jsonl";  // as docs/prompts.md, with ids
 
+// What a dump keeps of the logits, beside ten numbers for each position.
+enum class LogitMode { kFull, kTopK, kScalars };
+inline constexpr std::string_view kLogitModeNames[] = {"full", "topk", "scalars"};
+
 // Items [first, last) of a track.
 struct Shard {
   std::string track;

@@ -80,7 +80,7 @@ absl::Status CheckGreedyPrompt(DumpReader& dump, int item, const Prompt& prompt)
 int VocabularyOf(const DumpReader& dump) { return At(dump.manifest(), "/model/vocab").get<int>(); }
 
 LogitMode ModeOf(const DumpReader& dump) {
-  const Json& mode = At(dump.manifest(), "/mode");
+  const std::string mode = At(dump.manifest(), "/mode").get<std::string>();
   const auto* const found = std::find(std::begin(kLogitModeNames), std::end(kLogitModeNames), mode);
   return static_cast<LogitMode>(found - std::begin(kLogitModeNames));
 }
@@ -94,7 +94,8 @@ absl::Status CheckManifest(const DumpReader& dump) {
     return refuse(absl::StrCat("/model/vocab is ", vocab.dump(), ", not the number of tokens"));
   }
   const Json& mode = At(dump.manifest(), "/mode");
-  if (std::count(std::begin(kLogitModeNames), std::end(kLogitModeNames), mode) == 0) {
+  const Json modes = kLogitModeNames;
+  if (std::find(modes.begin(), modes.end(), mode) == modes.end()) {
     return refuse(absl::StrCat("/mode is ", mode.dump(), "; there are full, topk and scalars"));
   }
   const Json columns = kStatColumnNames;

@@ -86,6 +86,7 @@ absl::Status EncodePrompts(Tokenizer* tokenizer, std::vector<Prompt>* prompts) {
 
 absl::Status FitPrompts(int context, int vocab, bool truncate_left, std::vector<Prompt>* prompts) {
   std::vector<std::string> wrong;
+  bool too_long = false;
   for (Prompt& prompt : *prompts) {
     const int64_t room = int64_t{context} - prompt.max_tokens;
     const auto length = static_cast<int64_t>(prompt.ids.size());
@@ -98,16 +99,18 @@ absl::Status FitPrompts(int context, int vocab, bool truncate_left, std::vector<
       prompt.ids.erase(prompt.ids.begin(), prompt.ids.end() - room);
       prompt.text.clear();
     } else if (length > room) {
+      too_long = true;
       wrong.push_back(absl::StrCat("\"", prompt.id, "\" has ", length, " tokens and asks for ",
                                    prompt.max_tokens, " more, the context is ", context));
     }
   }
   if (wrong.empty()) return absl::OkStatus();
   const size_t shown = std::min(wrong.size(), kShownPrompts);
-  return absl::OutOfRangeError(absl::StrCat(
-      wrong.size(), " of ", prompts->size(), " prompts do not fit the model: ",
-      absl::StrJoin(wrong.begin(), wrong.begin() + static_cast<int64_t>(shown), "; "),
-      shown < wrong.size() ? "; …" : "", ". --truncate-left drops the front of long ones"));
+  return absl::OutOfRangeError(
+      absl::StrCat(wrong.size(), " of ", prompts->size(), " prompts do not fit the model: ",
+                   absl::StrJoin(wrong.begin(), wrong.begin() + static_cast<int64_t>(shown), "; "),
+                   shown < wrong.size() ? "; …" : "",
+                   too_long ? ". --truncate-left drops the front of long ones" : ""));
 }
 
 }  // namespace crosscheck::quality

@@ -15,7 +15,6 @@ namespace crosscheck::quality {
 namespace {
 
 constexpr int kItemsPerShard = 32;
-constexpr int64_t kShardBytes = 128 << 20;
 
 Tensor Matrix(std::string name, int columns, const std::vector<double>& values) {
   return MakeTensor(std::move(name), {static_cast<int64_t>(values.size()) / columns, columns},
@@ -121,6 +120,7 @@ absl::Status Recorder::ForEachItem(
       }
       if (absl::Status status = record(item, tensors); !status.ok()) return status;
     }
+    const Timed timed(Share(shard.track), Work::kDump);
     if (absl::Status status = writer_.Write(shard, tensors); !status.ok()) return status;
   }
   return absl::OkStatus();
@@ -137,20 +137,36 @@ absl::Status Recorder::Logits(const Track& track) {
       [&](int item, std::vector<Tensor>& tensors) { return RecordItem(track, item, tensors); });
 }
 
+absl::StatusOr<Rows> Recorder::AskRows(const Track& track, const Item& item, const Block& block) {
+  TimeShare& share = Share(track.name);
+  share.positions += block.rows();
+  const Timed timed(share, Work::kEngine);
+  return side_.LogitRows(item.ids, block, track.evaluation);
+}
+
+void Recorder::AppendStats(const Track& track, const Item& item, const Rows& rows,
+                           std::vector<double>& stats) {
+  const Timed timed(Share(track.name), Work::kStatistics);
+  for (int i = 0; i < rows.rows(); ++i) {
+    const int32_t target = item.targets[static_cast<size_t>(rows.first + i) - item.scored.first];
+    Append(rows.f64.empty() ? StatOf(rows.row(i), target) : StatOf(rows.exact_row(i), target),
+           stats);
+  }
+}
+
 absl::Status Recorder::RecordItem(const Track& track, int index, std::vector<Tensor>& tensors) {
   const Item& item = track.items[static_cast<size_t>(index)];
   std::vector<double> stats, metrics;
   std::vector<float> logits;
   TopKColumns top_k(std::min(options_.top_k, side_.vocab()), options_.tail_samples);
+  if (options_.mode == LogitMode::kFull) {
+    logits.reserve(static_cast<size_t>(item.scored.rows()) * static_cast<size_t>(side_.vocab()));
+  }
   const Stream draws = Stream(options_.seed, "dump tail").Fork(TensorName(track.name, index, ""));
   for (const Block& block : side_.Blocks(item.scored.first, item.scored.last)) {
-    auto rows = side_.LogitRows(item.ids, block, track.evaluation);
+    auto rows = AskRows(track, item, block);
     if (!rows.ok()) return rows.status();
-    for (int i = 0; i < rows->rows(); ++i) {
-      const int32_t target = item.targets[static_cast<size_t>(block.first + i) - item.scored.first];
-      Append(rows->f64.empty() ? StatOf(rows->row(i), target) : StatOf(rows->exact_row(i), target),
-             stats);
-    }
+    AppendStats(track, item, *rows, stats);
     if (options_.mode == LogitMode::kFull) {
       logits.insert(logits.end(), rows->f32.begin(), rows->f32.end());
     }
@@ -158,7 +174,7 @@ absl::Status Recorder::RecordItem(const Track& track, int index, std::vector<Ten
       top_k.Add(rows->row(i), draws.Fork(absl::StrCat(rows->first + i)));
     }
     if (reference_ != nullptr) {
-      auto compared = reference_->Compare(track, index, *rows);
+      auto compared = reference_->Compare(track, index, *rows, Share(track.name));
       if (!compared.ok()) return compared.status();
       for (const PositionMetrics& position : *compared) Append(position, metrics);
     }
@@ -179,13 +195,22 @@ absl::Status Recorder::RecordItem(const Track& track, int index, std::vector<Ten
   return absl::OkStatus();
 }
 
+absl::StatusOr<Generated> Recorder::Generate(const std::string& track, const Prompt& prompt,
+                                             int max_tokens, double temperature, uint64_t seed) {
+  TimeShare& share = Share(track);
+  const Timed timed(share, Work::kEngine);
+  auto generated = side_.Generate(prompt.ids, prompt.text, max_tokens, temperature, seed);
+  if (generated.ok()) share.positions += static_cast<int64_t>(generated->ids.size());
+  return generated;
+}
+
 absl::Status Recorder::Greedy(const std::vector<Prompt>& prompts, int first, int last,
                               int max_tokens) {
   done_ = first;
   total_ = last;
   return ForEachItem(Shards("greedy", last, 1, first), [&](int item, std::vector<Tensor>& tensors) {
     const Prompt& prompt = prompts[static_cast<size_t>(item)];
-    auto generated = side_.Generate(prompt.ids, prompt.text, max_tokens);
+    auto generated = Generate("greedy", prompt, max_tokens, 0, 0);
     if (!generated.ok()) return generated.status();
     tensors.push_back(Ids(TensorName("greedy", item, "prompt"), prompt.ids));
     tensors.push_back(Ids(TensorName("greedy", item, "ids"), generated->ids));
@@ -206,8 +231,8 @@ absl::Status Recorder::Sampled(const std::vector<Prompt>& prompts, int seeds, in
         const Prompt& prompt = prompts[static_cast<size_t>(item)];
         std::vector<int32_t> ids;
         for (int seed = 0; seed < seeds; ++seed) {
-          auto generated = side_.Generate(prompt.ids, prompt.text, max_tokens, temperature,
-                                          options_.seed + static_cast<uint64_t>(seed));
+          auto generated = Generate("sampled", prompt, max_tokens, temperature,
+                                    options_.seed + static_cast<uint64_t>(seed));
           if (!generated.ok()) return generated.status();
           generated->ids.resize(static_cast<size_t>(max_tokens), -1);  // -1: ended before
           ids.insert(ids.end(), generated->ids.begin(), generated->ids.end());
@@ -263,7 +288,12 @@ absl::Status Recorder::Layers(const Track& forced, int items, const ModelSpec& s
 
 absl::Status Recorder::RecordLayers(int item, const std::vector<int32_t>& ids,
                                     std::vector<Tensor>& tensors) {
-  auto taps = side_.Taps(ids);
+  TimeShare& share = Share("layers");
+  share.positions += static_cast<int64_t>(ids.size());
+  auto taps = [&] {
+    const Timed timed(share, Work::kEngine);
+    return side_.Taps(ids);
+  }();
   if (!taps.ok()) return taps.status();
   for (Tensor& tap : *taps) {
     if (tap.name == kLogits) {

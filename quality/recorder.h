@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "quality/cost.h"
 #include "quality/dump.h"
 #include "quality/prompts.h"
 #include "quality/reference_rows.h"
@@ -19,15 +20,17 @@
 
 namespace crosscheck::quality {
 
-// What a dump keeps of the logits, beside ten numbers for each position.
-enum class LogitMode { kFull, kTopK, kScalars };
-inline constexpr std::string_view kLogitModeNames[] = {"full", "topk", "scalars"};
+// Of logits in one file, and so in memory at a time, beside the block that an engine answers. An
+// item is never cut.
+inline constexpr int64_t kShardBytes = 128 << 20;
 
 struct RecordOptions {
   LogitMode mode = LogitMode::kScalars;
   int top_k = 1024, tail_samples = 256;  // of kTopK
   uint64_t seed = 1;                     // of the tail samples
   const std::atomic<bool>* interrupted = nullptr;
+  Cost* cost = nullptr;  // where the time goes, under the name `side`; null: nobody asks
+  std::string side;
   // Called after every block of positions.
   std::function<void(std::string_view track, int64_t done, int64_t total)> progress;
 };
@@ -65,12 +68,22 @@ class Recorder {
   // Writes each missing shard of a track; `record` appends the tensors of one item.
   absl::Status ForEachItem(const std::vector<Shard>& shards,
                            const std::function<absl::Status(int, std::vector<Tensor>&)>& record);
+  absl::StatusOr<Rows> AskRows(const Track& track, const Item& item, const Block& block);
+  void AppendStats(const Track& track, const Item& item, const Rows& rows,
+                   std::vector<double>& stats);
+  absl::StatusOr<Generated> Generate(const std::string& track, const Prompt& prompt, int max_tokens,
+                                     double temperature, uint64_t seed);
   absl::Status RecordItem(const Track& track, int index, std::vector<Tensor>& tensors);
 
   absl::Status RecordLayers(int item, const std::vector<int32_t>& ids,
                             std::vector<Tensor>& tensors);
   absl::Status CheckTappedLogits(const Tensor& tap, const std::vector<int32_t>& ids);
 
+  TimeShare& Share(const std::string& track) {
+    return (options_.cost != nullptr ? *options_.cost : unasked_).Of(options_.side, track);
+  }
+
+  Cost unasked_;
   Side& side_;
   DumpWriter& writer_;
   ReferenceRows* reference_;

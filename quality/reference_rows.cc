@@ -20,8 +20,12 @@ class FullDump : public ReferenceRows {
   explicit FullDump(DumpReader& dump) : dump_(dump) {}
 
   absl::StatusOr<std::vector<PositionMetrics>> Compare(const Track& track, int index,
-                                                       const Rows& candidate) override {
-    auto logits = dump_.Read(track.name, index, "logits");
+                                                       const Rows& candidate,
+                                                       TimeShare& share) override {
+    auto logits = [&] {
+      const Timed timed(share, Work::kReference);
+      return dump_.Read(track.name, index, "logits");
+    }();
     if (!logits.ok()) return logits.status();
     const Item& item = track.items[static_cast<size_t>(index)];
     const Tensor& tensor = **logits;
@@ -32,6 +36,7 @@ class FullDump : public ReferenceRows {
                                                         candidate.vocab, "]"));
     }
     const absl::Span<const float> values = tensor.As<float>();
+    const Timed timed(share, Work::kComparison);
     std::vector<PositionMetrics> result;
     for (int i = 0; i < candidate.rows(); ++i) {
       const size_t row = static_cast<size_t>(candidate.first + i - item.scored.first);
@@ -50,7 +55,8 @@ class TopKDump : public ReferenceRows {
   explicit TopKDump(DumpReader& dump) : dump_(dump) {}
 
   absl::StatusOr<std::vector<PositionMetrics>> Compare(const Track& track, int index,
-                                                       const Rows& candidate) override {
+                                                       const Rows& candidate,
+                                                       TimeShare& share) override {
     std::array<const Tensor*, 5> tensors{};
     constexpr const char* kNames[] = {"top_ids", "top_logits", "tail_ids", "tail_logits", "stat"};
     constexpr DType kTypes[] = {DType::kI32, DType::kF32, DType::kI32, DType::kF32, DType::kF64};
@@ -69,6 +75,7 @@ class TopKDump : public ReferenceRows {
       const auto width = static_cast<size_t>(tensors[which]->shape[1]);
       return values.subspan(row * width, width);
     };
+    const Timed timed(share, Work::kComparison);
     std::vector<PositionMetrics> result;
     result.reserve(static_cast<size_t>(candidate.rows()));
     for (int i = 0; i < candidate.rows(); ++i) {
@@ -99,11 +106,16 @@ class Live : public ReferenceRows {
   explicit Live(Side& side) : side_(side) {}
 
   absl::StatusOr<std::vector<PositionMetrics>> Compare(const Track& track, int index,
-                                                       const Rows& candidate) override {
+                                                       const Rows& candidate,
+                                                       TimeShare& share) override {
     const Item& item = track.items[static_cast<size_t>(index)];
-    auto rows = side_.LogitRows(item.ids, {candidate.first, candidate.first + candidate.rows()},
-                                track.evaluation);
+    auto rows = [&] {
+      const Timed timed(share, Work::kReference);
+      return side_.LogitRows(item.ids, {candidate.first, candidate.first + candidate.rows()},
+                             track.evaluation);
+    }();
     if (!rows.ok()) return rows.status();
+    const Timed timed(share, Work::kComparison);
     std::vector<PositionMetrics> result;
     result.reserve(static_cast<size_t>(candidate.rows()));
     for (int i = 0; i < candidate.rows(); ++i) {

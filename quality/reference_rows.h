@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "quality/cost.h"
 #include "quality/dump.h"
 #include "quality/position_metrics.h"
 #include "quality/side.h"
@@ -18,9 +19,10 @@ class ReferenceRows {
  public:
   virtual ~ReferenceRows() = default;
   // One entry for each row of `candidate`, a block of item `index` of the track. Rows with a value
-  // that is not a logit have NaN everywhere.
+  // that is not a logit have NaN everywhere. The time goes to `share`.
   virtual absl::StatusOr<std::vector<PositionMetrics>> Compare(const Track& track, int index,
-                                                               const Rows& candidate) = 0;
+                                                               const Rows& candidate,
+                                                               TimeShare& share) = 0;
 };
 
 // Of a dump that keeps logits (mode full or topk).

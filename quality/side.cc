@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "engines/generate_message.h"
-#include "engines/host_client.h"
 #include "engines/reference_engine.h"
 #include "engines/registry.h"
 #include "engines/request_fields.h"
@@ -80,9 +79,12 @@ absl::StatusOr<std::unique_ptr<Side>> Side::Open(const SideOptions& options) {
   auto engine = OpenEngine(options);
   if (!engine.ok()) return engine.status();
   std::unique_ptr<Side> side(new Side(options, *std::move(engine)));
+  side->host_ = dynamic_cast<const HostClient*>(side->engine_.get());
   if (absl::Status status = side->Load(); !status.ok()) return status;
   return side;
 }
+
+pid_t Side::process() const { return host_ == nullptr ? 0 : host_->process(); }
 
 absl::Status Side::Load() {
   auto hello = Call({{"op", "hello"}, {"protocol", {1}}, {"client", "crosscheck"}});
@@ -205,6 +207,38 @@ absl::StatusOr<std::vector<Tensor>> Side::Taps(absl::Span<const int32_t> ids) {
   auto answer = Call(std::move(head));
   if (!answer.ok()) return answer.status();
   return std::move(answer->tensors);
+}
+
+absl::StatusOr<std::vector<std::vector<int32_t>>> Side::Encode(absl::Span<const std::string> texts,
+                                                               EncodeOptions options) {
+  const Json extensions = hello_.value("extensions", Json::array());
+  if (std::find(extensions.begin(), extensions.end(), "tokenizer/1") == extensions.end()) {
+    return absl::UnimplementedError(absl::StrCat(options_.engine, " shows no tokenizer"));
+  }
+  if (tokenizer_.empty()) {
+    auto loaded =
+        Call({{"op", "load_tokenizer"}, {"path", absl::StrCat(options_.model, "/tokenizer.json")}});
+    if (!loaded.ok()) return loaded.status();
+    auto name = StringField(loaded->head, "tokenizer");
+    if (!name.ok()) return name.status();
+    tokenizer_ = *std::move(name);
+  }
+  auto answer = Call({{"op", "encode"},
+                      {"tokenizer", tokenizer_},
+                      {"texts", std::vector<std::string>(texts.begin(), texts.end())},
+                      {"special", options.parse_special ? "parsed" : "plain"},
+                      {"add_special_tokens", options.add_special_tokens}});
+  if (!answer.ok()) return answer.status();
+  const Json ids = answer->head.value("ids", Json());
+  const auto is_id = [](const Json& id) { return id.is_number_unsigned() && id <= INT32_MAX; };
+  const auto is_sequence = [&](const Json& sequence) {
+    return sequence.is_array() && std::all_of(sequence.begin(), sequence.end(), is_id);
+  };
+  if (!ids.is_array() || ids.size() != texts.size() ||
+      !std::all_of(ids.begin(), ids.end(), is_sequence)) {
+    return absl::AbortedError(absl::StrCat(options_.engine, " answered no ids of the texts"));
+  }
+  return ids.get<std::vector<std::vector<int32_t>>>();
 }
 
 }  // namespace crosscheck::quality

@@ -19,7 +19,9 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engines/engine.h"
+#include "engines/host_client.h"
 #include "properties/judges/greedy.h"
+#include "quality/tokenizer.h"
 #include "reference/tensor.h"
 
 namespace crosscheck::quality {
@@ -83,12 +85,18 @@ class Side {
   // all that the engine has.
   absl::StatusOr<std::vector<Tensor>> Taps(absl::Span<const int32_t> ids);
 
+  // Ids by the engine's own tokenizer on the model's tokenizer.json. Unimplemented: it shows none,
+  // or not with these options.
+  absl::StatusOr<std::vector<std::vector<int32_t>>> Encode(absl::Span<const std::string> texts,
+                                                           EncodeOptions options);
+
   int vocab() const { return vocab_; }
   int context() const { return context_; }
   const SideOptions& options() const { return options_; }
   const Json& hello() const { return hello_; }
   const Json& echo() const { return echo_; }   // every effective option, as the engine says
   double seconds() const { return seconds_; }  // spent in calls
+  pid_t process() const;                       // of the engine; 0: this one
 
  private:
   Side(SideOptions options, std::unique_ptr<Engine> engine)
@@ -99,7 +107,9 @@ class Side {
 
   SideOptions options_;
   std::unique_ptr<Engine> engine_;
+  const HostClient* host_ = nullptr;  // engine_, where it has a process of its own
   Json hello_, echo_, paths_, model_;
+  std::string tokenizer_;  // name of the engine's, once loaded
   int vocab_ = 0, context_ = 0;
   double seconds_ = 0;
 };

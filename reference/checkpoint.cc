@@ -164,6 +164,19 @@ absl::StatusOr<std::string> FindPrefix(const CheckpointTensors& tensors) {
   return std::string(flat ? "model." : "model.language_model.");
 }
 
+// Of F32, BF16 and F16, exactly.
+std::vector<float> FloatsOf(const Tensor& tensor) {
+  if (tensor.dtype == DType::kF32) {
+    const auto values = tensor.As<float>();
+    return {values.begin(), values.end()};
+  }
+  std::vector<float> values;
+  values.reserve(static_cast<size_t>(tensor.ElementCount()));
+  const auto decode = tensor.dtype == DType::kBF16 ? DecodeBF16 : DecodeF16;
+  for (const uint16_t bits : tensor.As<uint16_t>()) values.push_back(decode(bits));
+  return values;
+}
+
 absl::StatusOr<std::vector<float>> WeightValues(const Tensor& tensor, const TensorInfo& info) {
   if (tensor.shape != info.shape) {
     return absl::DataLossError(absl::StrCat("tensor ", tensor.name, " has shape ",
@@ -176,9 +189,7 @@ absl::StatusOr<std::vector<float>> WeightValues(const Tensor& tensor, const Tens
                      std::string(kDTypeNames[static_cast<size_t>(tensor.dtype)]),
                      "; expected F32, BF16 or F16"));
   }
-  absl::StatusOr<std::vector<double>> wide = tensor.ToDoubles();
-  if (!wide.ok()) return wide.status();
-  std::vector<float> values(wide->begin(), wide->end());
+  std::vector<float> values = FloatsOf(tensor);
   if (!std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) {
     return absl::InvalidArgumentError(
         absl::StrCat("tensor ", tensor.name, " holds NaN or infinity"));
@@ -236,7 +247,7 @@ absl::Status Missing(const std::string& folder, const std::string& name, TensorR
 
 }  // namespace
 
-absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, const CheckpointTensors& tensors,
+absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, CheckpointTensors tensors,
                                     const std::string& folder) {
   absl::StatusOr<std::string> prefix = FindPrefix(tensors);
   if (!prefix.ok()) return AtFile(folder, prefix.status());
@@ -249,10 +260,11 @@ absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, const CheckpointTenso
     const auto found = tensors.find(name);
     absl::StatusOr<std::vector<float>> values = Missing(folder, name, info.role);
     if (found != tensors.end()) {
-      const auto& [tensor, path] = found->second;
+      auto& [tensor, path] = found->second;
       values = WeightValues(tensor, info);
       if (!values.ok()) return AtFile(path, values.status());
       stored.push_back(tensor.dtype);
+      tensor.bytes = std::string();
     } else if (IsFusedExperts(info)) {
       values = MergeExperts(tensors, folder, name, info, &stored);
     }
@@ -289,14 +301,14 @@ absl::StatusOr<ModelSpec> ReadConfig(const std::string& folder) {
 absl::StatusOr<Model> ReadCheckpoint(const std::string& folder) {
   absl::StatusOr<ModelSpec> spec = ReadConfig(folder);
   if (!spec.ok()) return spec.status();
-  const absl::StatusOr<CheckpointTensors> tensors = ReadCheckpointTensors(folder);
+  absl::StatusOr<CheckpointTensors> tensors = ReadCheckpointTensors(folder);
   if (!tensors.ok()) return tensors.status();
   for (const auto& [name, file] : *tensors) {
     if (file.tensor.dtype != DType::kF8E4M3) continue;
     return absl::UnimplementedError(
         absl::StrCat(file.path, ": tensor ", name, " has dtype F8_E4M3: a quantised checkpoint"));
   }
-  return AssembleModel(*spec, *tensors, folder);
+  return AssembleModel(*spec, *std::move(tensors), folder);
 }
 
 }  // namespace crosscheck

@@ -27,8 +27,9 @@ using CheckpointTensors = absl::flat_hash_map<std::string, FileTensor>;
 // Every tensor of model.safetensors, or of the shards of its index. Errors as ReadCheckpoint.
 absl::StatusOr<CheckpointTensors> ReadCheckpointTensors(const std::string& folder);
 
-// A model of `spec` from the tensors that it needs; others are ignored. Errors as ReadCheckpoint.
-absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, const CheckpointTensors& tensors,
+// A model of `spec` from the tensors that it needs; others are ignored. The bytes of each are freed
+// as soon as they are read, so that a large model is in memory once. Errors as ReadCheckpoint.
+absl::StatusOr<Model> AssembleModel(const ModelSpec& spec, CheckpointTensors tensors,
                                     const std::string& folder);
 
 // `status` with the path in front.

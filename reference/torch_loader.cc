@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "reference/owned_model.h"
 #include "reference/torch/factory.h"
 
 namespace crosscheck {
@@ -66,6 +67,15 @@ absl::StatusOr<Factory*> LoadFactory(const char* name) {
 absl::StatusOr<std::unique_ptr<ReferenceModel>> MakeTorchModel(std::shared_ptr<const Model> model,
                                                                TorchPrecision precision) {
   static const auto factory = LoadFactory<TorchModelFactory>(kTorchFactoryName);
+  if (!factory.ok()) return factory.status();
+  TorchModelResult result;
+  (*factory)(&model, precision, &result);
+  return result;
+}
+
+absl::StatusOr<std::unique_ptr<ReferenceModel>> TakeTorchModel(std::shared_ptr<Model> model,
+                                                               TorchPrecision precision) {
+  static const auto factory = LoadFactory<TorchOwnerFactory>(kTorchOwnerFactoryName);
   if (!factory.ok()) return factory.status();
   TorchModelResult result;
   (*factory)(&model, precision, &result);

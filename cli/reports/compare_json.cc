@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "cli/reports/compare_cost.h"
 #include "cli/reports/markup.h"
 
 namespace crosscheck {
@@ -186,6 +187,7 @@ nlohmann::json CompareJson(const quality::Comparison& comparison) {
           {"seed", comparison.options.seed},
           {"command_line", comparison.options.command},
           {"noise", Metrics(comparison.noise)},
+          {"cost", CostJson(comparison.cost)},
           {"configs", configs}};
 }
 

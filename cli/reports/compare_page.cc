@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/reports/compare_cells.h"
+#include "cli/reports/compare_cost.h"
 #include "cli/reports/compare_json.h"
 #include "cli/reports/compare_text.h"
 #include "fmt/format.h"
@@ -272,7 +273,7 @@ Markup Methods(const Comparison& comparison) {
   body += CodeBlock(o.command);
   body += Paragraph("Counts: " + CountsText(comparison) + ".");
   for (const ConfigurationResult& result : comparison.configurations) body += Outcomes(result);
-  return body;
+  return body + CostTables(comparison.cost);
 }
 
 }  // namespace

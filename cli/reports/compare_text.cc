@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/reports/compare_cells.h"
+#include "cli/reports/compare_cost.h"
 #include "cli/reports/compare_json.h"
 #include "fmt/format.h"
 
@@ -196,7 +197,7 @@ std::string CompareMarkdown(const quality::Comparison& comparison) {
                  comparison.inputs.prompts.size(), options.greedy_tokens,
                  SequentialText(comparison), kIntervals, options.seed,
                  quality::kLogitModeNames[static_cast<size_t>(comparison.mode)]));
-  return text;
+  return text + CostMarkdown(comparison.cost);
 }
 
 }  // namespace crosscheck

@@ -111,7 +111,10 @@ absl::StatusOr<QuantisedFolder> ReadSafetensors(const std::string& folder, const
   if (!block.ok()) return AtFile(absl::StrCat(folder, "/", kConfigFile), block.status());
   const auto encodings = DecodeQuantisedTensors(*block, *tensors);
   if (!encodings.ok()) return encodings.status();
-  absl::StatusOr<Model> model = AssembleModel(spec, *tensors, folder);
+  FolderDescription description;
+  description.kind = encodings->empty() ? "plain" : "quantised safetensors";
+  Describe(spec, *tensors, *encodings, description);
+  absl::StatusOr<Model> model = AssembleModel(spec, *std::move(tensors), folder);
   const json* quantisation = Lookup(config, "quantization_config");
   if (!model.ok() && encodings->empty() && quantisation != nullptr && quantisation->is_object()) {
     return absl::UnimplementedError(absl::StrCat(
@@ -121,10 +124,7 @@ absl::StatusOr<QuantisedFolder> ReadSafetensors(const std::string& folder, const
         std::string(model.status().message()), ")"));
   }
   if (!model.ok()) return model.status();
-  QuantisedFolder result{*std::move(model), {}};
-  result.description.kind = encodings->empty() ? "plain" : "quantised safetensors";
-  Describe(spec, *tensors, *encodings, result.description);
-  return result;
+  return QuantisedFolder{*std::move(model), std::move(description)};
 }
 
 // How many blocks of the folder have another bias than symmetric codes.
@@ -210,9 +210,9 @@ absl::StatusOr<QuantisedFolder> ReadLattice(const std::string& folder, const Mod
         " blocks of ", asymmetric.tensors, " tensors (the first is ", asymmetric.first,
         ") have a bias other than -8 times their scale"));
   }
-  absl::StatusOr<Model> model = AssembleModel(spec, tensors, folder);
-  if (!model.ok()) return model.status();
   Describe(spec, tensors, encodings, description);
+  absl::StatusOr<Model> model = AssembleModel(spec, std::move(tensors), folder);
+  if (!model.ok()) return model.status();
   return QuantisedFolder{*std::move(model), std::move(description)};
 }
 

@@ -1,15 +1,38 @@
 #include "reference/torch/layers.h"
 
+#include <algorithm>
+#include <memory>
 #include <utility>
 
 namespace crosscheck::torch_reference {
 
 at::Tensor Weights::Vector(const std::string& name) const {
+  const bool shared = model_.spec.tied && model_.head.empty();
+  if (shared && name == "lm_head.weight" && embedding_.defined()) return embedding_;
   const absl::Span<const float> values = model_.Get(name);
-  // from_blob has no const form; weights are only read.
-  return at::from_blob(const_cast<float*>(values.data()), {static_cast<int64_t>(values.size())},
-                       at::kFloat)
-      .to(dtype_);
+  at::Tensor result;
+  if (source_ != nullptr) {
+    const auto owner =
+        std::find_if(source_->values.begin(), source_->values.end(),
+                     [&](const std::vector<float>& v) { return v.data() == values.data(); });
+    result = Take(*owner);
+  } else {
+    // from_blob has no const form; weights are only read.
+    result = at::from_blob(const_cast<float*>(values.data()), {static_cast<int64_t>(values.size())},
+                           at::kFloat)
+                 .to(dtype_);
+  }
+  if (name == "embed_tokens.weight") embedding_ = result;
+  return result;
+}
+
+at::Tensor Weights::Take(std::vector<float>& values) const {
+  auto kept = std::make_shared<std::vector<float>>(std::move(values));
+  values = {};
+  at::Tensor own = at::from_blob(
+      kept->data(), {static_cast<int64_t>(kept->size())}, [kept](void*) {}, at::kFloat);
+  kept.reset();
+  return own.to(dtype_);
 }
 
 at::Tensor Weights::Matrix(const std::string& name, int64_t columns) const {

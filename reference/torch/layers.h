@@ -28,10 +28,11 @@ AdaptedMatrix Concatenate(const std::vector<AdaptedMatrix>& parts);
 AdaptedMatrix SelectRows(const AdaptedMatrix& matrix, const at::Tensor& rows);
 
 // Weights by checkpoint name without the prefix. fp32 tensors borrow the memory of the Model, which
-// must outlive them.
+// must outlive them; where a `source` is given, the same model, they own what they took from it.
 class Weights {
  public:
-  Weights(const Model& model, at::ScalarType dtype) : model_(model), dtype_(dtype) {}
+  Weights(const Model& model, at::ScalarType dtype, Model* source = nullptr)
+      : model_(model), source_(source), dtype_(dtype) {}
   const ModelSpec& spec() const { return model_.spec; }
   at::ScalarType dtype() const { return dtype_; }
   Activations activations() const { return model_.activations; }
@@ -41,8 +42,12 @@ class Weights {
   AdaptedMatrix Projection(const std::string& name, int64_t columns) const;
 
  private:
+  at::Tensor Take(std::vector<float>& values) const;
+
   const Model& model_;
+  Model* source_;
   at::ScalarType dtype_;
+  mutable at::Tensor embedding_;  // [V * d], which a tied head shares
 };
 
 // y = x · Wᵀ for rows x [S, in], plus the low-rank product of an adapter; with 8-bit inputs where

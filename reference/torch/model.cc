@@ -144,10 +144,12 @@ std::vector<Tensor> Session::States() const {
 
 class TorchModel : public ReferenceModel {
  public:
-  TorchModel(std::shared_ptr<const Model> model, at::ScalarType dtype, const FamilyBlocks& blocks)
+  // `source`: the same model where its weights are taken, else null.
+  TorchModel(std::shared_ptr<const Model> model, Model* source, at::ScalarType dtype,
+             const FamilyBlocks& blocks)
       : model_(std::move(model)),
         dtype_(dtype),
-        decoder_(std::make_shared<const Decoder>(Weights(*model_, dtype), blocks)) {
+        decoder_(std::make_shared<const Decoder>(Weights(*model_, dtype, source), blocks)) {
     empty_states_ = decoder_->EmptyStates();
   }
   const ModelSpec& spec() const override { return model_->spec; }
@@ -172,7 +174,7 @@ void PrepareOnce() {
 }
 
 absl::StatusOr<std::unique_ptr<ReferenceModel>> Make(std::shared_ptr<const Model> model,
-                                                     TorchPrecision precision) {
+                                                     Model* source, TorchPrecision precision) {
   PrepareProcess();
   const std::string_view name = kFamilyNames[static_cast<size_t>(model->spec.family)];
   const auto* const family =
@@ -184,7 +186,7 @@ absl::StatusOr<std::unique_ptr<ReferenceModel>> Make(std::shared_ptr<const Model
   }
   const at::ScalarType dtype = precision == TorchPrecision::kFp64 ? at::kDouble : at::kFloat;
   return Guarded([&]() -> std::unique_ptr<ReferenceModel> {
-    return std::make_unique<TorchModel>(std::move(model), dtype, family->blocks());
+    return std::make_unique<TorchModel>(std::move(model), source, dtype, family->blocks());
   });
 }
 
@@ -200,5 +202,12 @@ void PrepareProcess() {
 void crosscheck_make_torch_model(std::shared_ptr<const crosscheck::Model>* model,
                                  crosscheck::TorchPrecision precision,
                                  crosscheck::TorchModelResult* result) {
-  *result = crosscheck::torch_reference::Make(std::move(*model), precision);
+  *result = crosscheck::torch_reference::Make(std::move(*model), nullptr, precision);
+}
+
+void crosscheck_make_torch_model_from(std::shared_ptr<crosscheck::Model>* model,
+                                      crosscheck::TorchPrecision precision,
+                                      crosscheck::TorchModelResult* result) {
+  crosscheck::Model* const source = model->get();
+  *result = crosscheck::torch_reference::Make(std::move(*model), source, precision);
 }

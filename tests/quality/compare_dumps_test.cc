@@ -45,7 +45,7 @@ table = rng.normal(0, 3, (vocab, vocab)).astype(np.float32)
 prompts = [{"id": f"p{i}", "ids": [1 + i, 2, 3], "continuation": rng.integers(0, 50, 7).tolist()} for i in range(12)]
 def logits_of(ids): return table[ids]
 )" + change + "\nwrite_dump(folder, vocab, prompts, logits_of)\n" +
-                                          after));
+                                            after));
   }
 
   std::string Path(const std::string& name) const { return folder_.path() + "/" + name; }
@@ -115,7 +115,6 @@ TEST_F(ForeignDumpsTest, OtherQuestionsAreRefusedWithBothValues) {
   EXPECT_THAT(RefusalOf("prompts[0]['id'] = 'q'"), HasSubstr("\"p0\" and \"q\""));
   EXPECT_THAT(RefusalOf("prompts[5]['continuation'][2] = 49"),
               AllOf(HasSubstr("forced.000005.ids, place 5"), HasSubstr(" and 49")));
-  EXPECT_THAT(RefusalOf("prompts[5]['ids'] = [6, 2, 3, 50]"), HasSubstr("[6,2,3,50]"));
 }
 
 TEST_F(ForeignDumpsTest, OtherTargetsAndIdsOutsideTheVocabularyAreRefused) {
@@ -298,7 +297,8 @@ TEST(DumpModesTest, WhatTwoModesDefineIsMeasuredAndTheRestIsNamed) {
   const double kl = Value(full->configurations[0], "kl_mean");
   EXPECT_GT(kl, 0);
   EXPECT_LT(kl, 1e-9);
-  EXPECT_NEAR(Value(top->configurations[0], "kl_mean") / kl, 1, 0.5);
+  // Both are rounding; how well the draws estimate a real divergence is compare_test's question.
+  EXPECT_LT(Value(top->configurations[0], "kl_mean"), 1e-9);
   EXPECT_TRUE(std::isnan(Value(top->configurations[0], "total_variation_mean")));
   EXPECT_TRUE(std::isnan(Value(scalars->configurations[0], "kl_mean")));
   EXPECT_EQ(Value(scalars->configurations[0], "top1_agreement"), 1);

@@ -55,6 +55,8 @@ TEST(DumpTest, ARunThatGoesOnMakesTheBytesOfASingleOne) {
       ASSERT_TRUE(writer.ok()) << writer.status();
       EXPECT_EQ((*writer)->resumed(), 1);
       EXPECT_TRUE((*writer)->Done({"forced", 0, 1}));
+      EXPECT_FALSE(std::filesystem::exists(folder->path() +
+                                           "/shards/forced.000001-000001.safetensors.part"));
     }
     ASSERT_TRUE((*writer)->Write({"forced", 1, 2}, Numbers(1, 2)).ok());
   }

@@ -14,6 +14,7 @@ use crate::formats::Served;
 use crate::frame::{self, Answer, Payload};
 use crate::request::{self, Fields};
 use crate::sessions::{self, Owner};
+use crate::tokenizer_ops::Tokenizers;
 use crate::{generate, hello, logits, probe, sampler};
 
 /// A loaded model by the engine's own kind, each with its operations.
@@ -25,6 +26,7 @@ enum Kind {
 pub struct Engine {
     models: BTreeMap<String, Kind>,
     next_model: u64,
+    tokenizers: Tokenizers,
 }
 
 /// A loaded model. Decoder sessions borrow their owner mutably, so the owner is what is kept.
@@ -133,7 +135,7 @@ impl Engine {
                 return Err(Fault::unsupported(format!("the engine lattice has no variant {variant}")));
             }
         }
-        Ok(Self { models: BTreeMap::new(), next_model: 1 })
+        Ok(Self { models: BTreeMap::new(), next_model: 1, tokenizers: Tokenizers::default() })
     }
 
     /// The answer to one request frame. `id` receives the request's id as soon as it is known.
@@ -157,6 +159,9 @@ impl Engine {
             "cancel" => request::unsigned(&fields, "target").map(|_| Answer::empty()),
             "load" => self.load(&fields, payload_bytes),
             "unload" => self.unload(&fields),
+            "load_tokenizer" => self.tokenizers.load(&fields),
+            "encode" => self.tokenizers.encode(&fields),
+            "decode" => self.tokenizers.decode(&fields),
             "logits" => logits::answer(self.loaded(&fields)?, &fields),
             "nll" => probe::nll(self.loaded(&fields)?, &fields),
             "hidden" => probe::hidden(self.loaded(&fields)?, &fields),

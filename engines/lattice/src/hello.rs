@@ -27,6 +27,7 @@ fn extensions() -> Vec<&'static str> {
     let mut extensions = vec!["core", "model/1", "generate/1", "sampler/1", "lora/1"];
     if cfg!(has_sessions) {
         extensions.insert(2, "session/1");
+        extensions.push("tokenizer/1");
     }
     extensions
 }

@@ -27,6 +27,8 @@ mod sampler;
 #[cfg_attr(not(has_sessions), path = "without_sessions.rs")]
 mod sessions;
 mod text;
+#[cfg_attr(not(has_sessions), path = "without_tokenizer.rs")]
+mod tokenizer_ops;
 mod versions;
 
 use std::ffi::c_void;
