@@ -30,7 +30,7 @@ struct RecordOptions {
   uint64_t seed = 1;                     // of the tail samples
   const std::atomic<bool>* interrupted = nullptr;
   Cost* cost = nullptr;  // where the time goes, under the name `side`; null: nobody asks
-  std::string side;
+  std::string side = {};
   // Called after every block of positions.
   std::function<void(std::string_view track, int64_t done, int64_t total)> progress;
 };
