@@ -39,7 +39,7 @@ TEST(RegistryTest, ATestMayAddAProperty) {
                                  .needs = {},
                                  .kills = {},
                                  .benign = {},
-                                 .plan = [](const Case&) { return std::vector<crosscheck::Run>{}; },
+                                 .plan = [](const Case&) { return crosscheck::Runs{}; },
                                  .judge = [](const Case&, Observations&) { return Verdict{}; }};
   size_t before = Properties().size();
   AddProperty(extra);
