@@ -316,9 +316,11 @@ std::vector<EngineInfo> ListEngines() {
   std::vector<EngineInfo> engines;
   const std::vector<std::string> extensions = {"core",       "model/1",   "session/1",
                                                "generate/1", "sampler/1", "lora/1"};
+  std::vector<std::string> of_libraries = extensions;
+  of_libraries.emplace_back("tokenizer/1");
   for (const LibraryFamily& family : LibraryFamilies()) {
     const bool available = !FindLibrary(LibraryFile(family, "")).empty();
-    engines.push_back({family.name, family.version, extensions, available,
+    engines.push_back({family.name, family.version, of_libraries, available,
                        available ? "" : BuildHint(family.name), BuiltVersions(family)});
   }
   for (const ProgramFamily& program : kPrograms) {

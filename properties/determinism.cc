@@ -59,8 +59,8 @@ Runs Plan(const Case& erased) {
     return Run{.role = Role::kEngine, .model = c.model, .request = std::move(request)};
   };
   const Message first = LogitsRequest(c, c.path), generate = GenerateRequest(c);
-  Runs plan = {run(first), run(OtherRequest(c)), run(generate),
-               run(first), run(generate),        run(first)};
+  std::vector<Run> plan = {run(first), run(OtherRequest(c)), run(generate),
+                           run(first), run(generate),        run(first)};
   plan[kSecondLoad].model = Transformed(c.model, {ModelTransform::Kind::kSecondLoad});
   if (c.sequences.size() > 1) {
     for (const SequenceCase& sequence : c.sequences) {

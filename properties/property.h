@@ -92,7 +92,7 @@ class Runs {
 
   size_t size() const;
   bool empty() const { return size() == 0; }
-  Run operator[](size_t i) const;
+  const Run operator[](size_t i) const;  // NOLINT(*-const-return-type): a change would be lost
   // As operator[], once for each run: what it holds is moved.
   Run Take(size_t i);
 

@@ -27,7 +27,7 @@ size_t Runs::size() const {
   return size;
 }
 
-Run Runs::operator[](size_t i) const {
+const Run Runs::operator[](size_t i) const {  // NOLINT(*-const-return-type)
   size_t place = 0;
   const Series* series = Locate(i, &place);
   return series != nullptr ? series->make(place) : single_[place];

@@ -104,6 +104,7 @@ json Result(const std::filesystem::path& folder) {
   json report = json::parse(Slurp(folder / "compare.json"));
   for (json& config : report["configs"]) config.erase("seconds");
   report.erase("cost");
+  report.erase("command_line");  // names the folder
   return report;
 }
 
