@@ -50,13 +50,14 @@ class CampaignSystemTest : public testing::Test {
                   Contains(std::pair<int64_t, int64_t>(event.at("first"), event.at("cases"))));
     }
   }
-  static bool HasFiveBatches(const std::string& events) {
-    size_t batches = 0;
+  static int CountBatches(const std::string& events) {
+    int batches = 0;
     for (size_t at = 0; (at = events.find("\"event\":\"batch\"", at)) != events.npos; ++at) {
       ++batches;
     }
-    return batches >= 5;
+    return batches;
   }
+  static bool HasFiveBatches(const std::string& events) { return CountBatches(events) >= 5; }
 
   const OwnFolder own_;
   const std::string workdir_ = own_.path() + "/work";
@@ -166,7 +167,7 @@ TEST_F(SmallDiskTest, AFullDiskEndsItWithAMessageAndRoomLetsItGoOn) {
   CampaignProcess full(Command("exact", {"--for", "600s", "--json-lines"}));
   EXPECT_EQ(full.End(), "exit 1");
   EXPECT_THAT(full.errors(), AnyOf(HasSubstr("disk is full"), HasSubstr("No space left")));
-  EXPECT_TRUE(HasFiveBatches(full.printed())) << full.printed();
+  EXPECT_GE(CountBatches(full.printed()), 1) << full.printed();  // a quick machine's are large
   Remount(0, "size=64m");
   ExpectRecorded(full.printed());
   CampaignProcess next(Command("exact", {"--for", "1s", "--json-lines"}));
@@ -181,7 +182,7 @@ TEST_F(SmallDiskTest, AReadOnlyFolderIsSaidBeforeAnythingRuns) {
   EXPECT_EQ(campaign.End(), "exit 1");
   EXPECT_THAT(campaign.errors(), HasSubstr(workdir_));
   EXPECT_THAT(campaign.errors(), HasSubstr("Read-only file system"));
-  EXPECT_FALSE(HasFiveBatches(campaign.printed()));
+  EXPECT_EQ(CountBatches(campaign.printed()), 0);
 }
 
 }  // namespace

@@ -21,8 +21,10 @@ class EditedTaps : public Executor {
   std::unique_ptr<Observations> Observe(Runs runs, bool want_torch) override {
     auto edited = std::make_unique<Edited>();
     for (size_t i = 0; i < runs.size(); ++i) {
-      const Json op = runs[i].request.head.is_object() ? runs[i].request.head["op"] : Json();
-      if (runs[i].role == Role::kEngine && op == "taps") edited->taps = i;
+      const Run run = runs[i];
+      const Json& head = run.request.head;  // null where a reference has no request of its own
+      const bool is_taps = head.is_object() && head.value("op", "") == "taps";
+      if (run.role == Role::kEngine && is_taps) edited->taps = i;
     }
     edited->inner = inner_.Observe(std::move(runs), want_torch);
     edited->edit = edit_;
