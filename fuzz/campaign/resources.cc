@@ -1,5 +1,6 @@
 #include "fuzz/campaign/resources.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,10 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+
+// gperftools/malloc_extension_c.h: there where tcmalloc is the allocator.
+extern "C" __attribute__((weak)) void MallocExtension_MarkThreadIdle();
+extern "C" __attribute__((weak)) void MallocExtension_ReleaseFreeMemory();
 
 namespace crosscheck {
 
@@ -50,6 +55,15 @@ MemoryUse MemoryOfCampaign(pid_t supervisor) {
     use.engines += ResidentBytesBelow(worker);
   }
   return use;
+}
+
+void ReturnFreeMemory() {
+  if (MallocExtension_ReleaseFreeMemory == nullptr) {
+    malloc_trim(0);
+    return;
+  }
+  if (MallocExtension_MarkThreadIdle != nullptr) MallocExtension_MarkThreadIdle();
+  MallocExtension_ReleaseFreeMemory();
 }
 
 int64_t FolderBytes(const std::string& folder) {

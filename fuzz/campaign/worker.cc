@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "fuzz/campaign/batch_runner.h"
+#include "fuzz/campaign/resources.h"
 #include "fuzz/localise.h"
 #include "fuzz/minimise.h"
 
@@ -34,6 +35,7 @@ class Worker {
       absl::StatusOr<json> reply = Answer(request);
       Send(reply.ok() ? *reply : json{{"op", "error"}, {"message", reply.status().message()}});
       if (Interrupted()) break;
+      ReturnFreeMemory();
     }
     return absl::OkStatus();
   }

@@ -195,6 +195,18 @@ TEST(ResourcesTest, MemoryIsTakenApartByWhatProcessesDo) {
   EXPECT_EQ(MemoryOfCampaign((*child)->pid()).workers, use.engines);
 }
 
+// Blocks of many sizes, freed but for the last: what an allocator keeps for the next ones.
+TEST(ResourcesTest, FreedMemoryGoesBackToTheSystem) {
+  constexpr int64_t kBlocks = 60'000, kBytes = 900;
+  std::vector<std::unique_ptr<char[]>> blocks;
+  for (int i = 0; i < kBlocks; ++i) blocks.push_back(std::make_unique<char[]>(500 + i % 1000));
+  blocks.erase(blocks.begin(), blocks.end() - 1);
+  const int64_t kept = MemoryOfCampaign(getpid()).supervisor;
+  ASSERT_GT(kept, kBlocks * kBytes);
+  ReturnFreeMemory();
+  EXPECT_LT(MemoryOfCampaign(getpid()).supervisor, kept - kBlocks * kBytes * 2 / 3);
+}
+
 TEST(ResourcesTest, CountsThisProcessAndTheFilesOfAFolder) {
   EXPECT_GT(MemoryOfCampaign(getpid()).supervisor, 1 << 20);
   EXPECT_EQ(MemoryOfCampaign(-1).Sum(), 0);
