@@ -85,6 +85,14 @@ Reply NotANumber(Engine& inner, const Message& request, const ModelSpec&) {
   });
 }
 
+int64_t PrefilledTokens(const Json& sequence) {
+  int64_t prefilled = 0;
+  for (const Json& chunk : sequence.value("chunks", Json::array())) {
+    prefilled += chunk.get<int64_t>();
+  }
+  return prefilled;
+}
+
 // An eighth of the last prefilled position's logits: a step that finds the cache of one token
 // before.
 Reply FirstStep(Engine& inner, const Message& request, const ModelSpec&) {
@@ -92,10 +100,7 @@ Reply FirstStep(Engine& inner, const Message& request, const ModelSpec&) {
   auto sequence = request.head["sequences"].begin();
   return EditRows(inner, request,
                   [&](const auto&, const auto& positions, auto& rows, size_t vocab) {
-                    int64_t prefilled = 0;
-                    for (const Json& chunk : (*sequence++).value("chunks", Json::array())) {
-                      prefilled += chunk.get<int64_t>();
-                    }
+                    const int64_t prefilled = PrefilledTokens(*sequence++);
                     for (size_t i = 1; i < rows.size(); ++i) {
                       if (positions[i] != prefilled) continue;
                       for (size_t v = 0; v < vocab; ++v) rows[i][v] += rows[i - 1][v] / 8;
@@ -109,10 +114,7 @@ Reply DecodeRows(Engine& inner, const Message& request, const ModelSpec&) {
   auto sequence = request.head["sequences"].begin();
   return EditRows(inner, request,
                   [&](const auto&, const auto& positions, auto& rows, size_t vocab) {
-                    int64_t prefilled = 0;
-                    for (const Json& chunk : (*sequence++).value("chunks", Json::array())) {
-                      prefilled += chunk.get<int64_t>();
-                    }
+                    const int64_t prefilled = PrefilledTokens(*sequence++);
                     for (size_t i = 0; i < rows.size(); ++i) {
                       if (positions[i] < prefilled) continue;
                       for (size_t v = vocab / 2; v < vocab; ++v) rows[i][v] *= 0.9F;

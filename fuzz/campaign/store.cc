@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <iterator>
 #include <system_error>
-#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
+#include "fuzz/campaign/store_queries.h"
 
 namespace crosscheck {
 namespace {
@@ -43,113 +41,6 @@ CREATE TABLE IF NOT EXISTS readers (shard INTEGER PRIMARY KEY, position INTEGER)
 PRAGMA user_version = 2;
 )sql";
 
-constexpr std::string_view kSumOfBatches =
-    "SELECT run, MAX(elapsed), engine, property, driver, MIN(first), SUM(cases), SUM(passed), "
-    "SUM(near_ties), SUM(unsupported), SUM(setup_errors), SUM(findings), SUM(known), SUM(seconds), "
-    "SUM(new_features), SUM(new_inputs) FROM batches GROUP BY run, engine, property, driver";
-
-constexpr std::string_view kFindingColumns =
-    "signature, property, engine, driver, build, verdict, message, state, elapsed, first_case, "
-    "count, case_text, case_file, reduced_text, marginal, minimal, evaluations, replays, failures, "
-    "attempts, localised, first_bad";
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
-
-BatchRow BatchOf(const Statement& row) {
-  return {.run = row.Int(0),
-          .elapsed = row.Real(1),
-          .engine = row.Text(2),
-          .property = row.Text(3),
-          .driver = row.Text(4),
-          .first = row.Int(5),
-          .cases = row.Int(6),
-          .passed = row.Int(7),
-          .near_ties = row.Int(8),
-          .unsupported = row.Int(9),
-          .setup_errors = row.Int(10),
-          .findings = row.Int(11),
-          .known = row.Int(12),
-          .seconds = row.Real(13),
-          .new_features = row.Int(14),
-          .new_inputs = row.Int(15)};
-}
-
-FindingState StateOf(int64_t value) {
-  const int64_t last = std::size(kFindingStateNames) - 1;
-  return static_cast<FindingState>(std::clamp<int64_t>(value, 0, last));
-}
-
-FindingRow FindingOf(const Statement& row) {
-  return {.signature = row.Text(0),
-          .property = row.Text(1),
-          .engine = row.Text(2),
-          .driver = row.Text(3),
-          .build = row.Text(4),
-          .verdict = row.Text(5),
-          .message = row.Text(6),
-          .state = StateOf(row.Int(7)),
-          .elapsed = row.Real(8),
-          .first_case = row.Int(9),
-          .count = row.Int(10),
-          .case_text = row.Text(11),
-          .case_file = row.Text(12),
-          .reduced_text = row.Text(13),
-          .marginal = row.Int(14) != 0,
-          .minimal = row.Int(15) != 0,
-          .evaluations = static_cast<int>(row.Int(16)),
-          .replays = static_cast<int>(row.Int(17)),
-          .failures = static_cast<int>(row.Int(18)),
-          .attempts = static_cast<int>(row.Int(19)),
-          .localised = row.Text(20),
-          .first_bad = row.Text(21)};
-}
-
-absl::StatusOr<std::vector<BatchRow>> ReadActivity(Database& database) {
-  std::vector<BatchRow> rows;
-  Statement row = database.Prepare(kSumOfBatches);
-  while (row.Step()) rows.push_back(BatchOf(row));
-  return row.status().ok() ? absl::StatusOr<std::vector<BatchRow>>(std::move(rows)) : row.status();
-}
-
-absl::StatusOr<std::vector<FindingRow>> ReadFindings(Database& database) {
-  std::vector<FindingRow> rows;
-  Statement row = database.Prepare(
-      absl::StrCat("SELECT ", View(kFindingColumns), " FROM findings ORDER BY elapsed, signature"));
-  while (row.Step()) rows.push_back(FindingOf(row));
-  return row.status().ok() ? absl::StatusOr<std::vector<FindingRow>>(std::move(rows))
-                           : row.status();
-}
-
-absl::Status ReadRuns(Database& database, int64_t base, CampaignData& data) {
-  Statement row = database.Prepare(
-      "SELECT id, shard, shards, build, engines, engine_versions, seed, strategy, jobs, started, "
-      "start_elapsed, seconds, ended, narrowed FROM runs ORDER BY id");
-  while (row.Step()) {
-    RunRow run{.id = row.Int(0) + base,
-               .shard = static_cast<int>(row.Int(1)),
-               .shards = static_cast<int>(row.Int(2)),
-               .build = row.Text(3),
-               .engines = row.Text(4),
-               .engine_versions = row.Text(5),
-               .seed = static_cast<uint64_t>(row.Int(6)),
-               .strategy = row.Text(7),
-               .jobs = static_cast<int>(row.Int(8)),
-               .started = row.Text(9),
-               .start_elapsed = row.Real(10),
-               .seconds = row.Real(11),
-               .ended = row.Text(12)};
-    run.narrowed = absl::StrSplit(row.Text(13), ',', absl::SkipEmpty());
-    data.runs.push_back(std::move(run));
-  }
-  return row.status();
-}
-
-// A record of version 1 has the memory of all processes together only.
-bool HasMemoryByRole(Database& database) {
-  return database.Prepare("SELECT 1 FROM pragma_table_info('samples') WHERE name = 'worker_bytes'")
-      .Step();
-}
-
 absl::Status AddMemoryByRole(Database& database) {
   if (HasMemoryByRole(database)) return absl::OkStatus();
   return database.RunScript(
@@ -157,114 +48,7 @@ absl::Status AddMemoryByRole(Database& database) {
       "ALTER TABLE samples ADD COLUMN worker_bytes INTEGER;");
 }
 
-absl::Status ReadSeries(Database& database, int64_t base, CampaignData& data) {
-  Statement sample = database.Prepare(
-      absl::StrCat("SELECT run, elapsed, cases, features, edges, inputs, findings, near_ties, "
-                   "rss_bytes, disk_bytes, ",
-                   HasMemoryByRole(database) ? "supervisor_bytes, worker_bytes" : "0, 0",
-                   " FROM samples ORDER BY elapsed"));
-  while (sample.Step()) {
-    data.samples.push_back({.run = sample.Int(0) + base,
-                            .elapsed = sample.Real(1),
-                            .cases = sample.Int(2),
-                            .features = sample.Int(3),
-                            .edges = sample.Int(4),
-                            .inputs = sample.Int(5),
-                            .findings = sample.Int(6),
-                            .near_ties = sample.Int(7),
-                            .rss_bytes = sample.Int(8),
-                            .disk_bytes = sample.Int(9),
-                            .supervisor_bytes = sample.Int(10),
-                            .worker_bytes = sample.Int(11)});
-  }
-  Statement restart =
-      database.Prepare("SELECT run, elapsed, what, reason FROM restarts ORDER BY elapsed");
-  while (restart.Step()) {
-    data.restarts.push_back(
-        {restart.Int(0) + base, restart.Real(1), restart.Text(2), restart.Text(3)});
-  }
-  return sample.status().ok() ? restart.status() : sample.status();
-}
-
-absl::Status ReadDistributions(Database& database, int64_t base, CampaignData& data) {
-  Statement margin =
-      database.Prepare("SELECT run, engine, property, path, metric, bucket, count FROM margins");
-  while (margin.Step()) {
-    data.margins.push_back({margin.Int(0) + base, margin.Text(1), margin.Text(2), margin.Text(3),
-                            margin.Text(4), static_cast<int>(margin.Int(5)), margin.Int(6)});
-  }
-  Statement counter =
-      database.Prepare("SELECT run, engine, property, kind, name, count FROM counters");
-  while (counter.Step()) {
-    data.counters.push_back({counter.Int(0) + base, counter.Text(1), counter.Text(2),
-                             counter.Text(3), counter.Text(4), counter.Int(5)});
-  }
-  return margin.status().ok() ? counter.status() : margin.status();
-}
-
-// The row of the shard that owns a finding stands for all of them.
-void MergeFinding(FindingRow finding, std::vector<FindingRow>& all) {
-  const auto same = std::find_if(all.begin(), all.end(), [&](const FindingRow& other) {
-    return other.signature == finding.signature;
-  });
-  if (same == all.end()) {
-    all.push_back(std::move(finding));
-    return;
-  }
-  const int64_t count = same->count + finding.count;
-  if (same->state == FindingState::kElsewhere) *same = std::move(finding);
-  same->count = count;
-}
-
-absl::Status ReadState(const std::string& file, CampaignData& data) {
-  auto database = Database::Open(file, Database::Mode::kReadOnly);
-  if (!database.ok()) return database.status();
-  int64_t base = 0;
-  for (const RunRow& run : data.runs) base = std::max(base, run.id);
-  absl::Status status = ReadRuns(*database, base, data);
-  status.Update(ReadSeries(*database, base, data));
-  status.Update(ReadDistributions(*database, base, data));
-  auto activity = ReadActivity(*database);
-  status.Update(activity.status());
-  auto findings = ReadFindings(*database);
-  status.Update(findings.status());
-  if (!status.ok()) return absl::Status(status.code(), absl::StrCat(file, ": ", status.message()));
-  for (BatchRow& row : *activity) {
-    row.run += base;
-    data.activity.push_back(std::move(row));
-  }
-  for (FindingRow& finding : *findings) MergeFinding(std::move(finding), data.findings);
-  return absl::OkStatus();
-}
-
 }  // namespace
-
-absl::StatusOr<CampaignData> ReadCampaignFolder(const std::string& state_folder) {
-  std::vector<std::string> files;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(state_folder, error)) {
-    if (entry.path().extension() == ".sqlite") files.push_back(entry.path().string());
-  }
-  if (files.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat(state_folder, ": no campaign was recorded here (there is no *.sqlite); ",
-                     "`crosscheck fuzz --workdir DIR` starts one, with its record in DIR/state"));
-  }
-  std::sort(files.begin(), files.end());
-  CampaignData data;
-  for (const std::string& file : files) {
-    if (absl::Status status = ReadState(file, data); !status.ok()) return status;
-  }
-  std::sort(data.findings.begin(), data.findings.end(),
-            [](const FindingRow& a, const FindingRow& b) {
-              return std::tie(a.elapsed, a.signature) < std::tie(b.elapsed, b.signature);
-            });
-  return data;
-}
-
-absl::StatusOr<CampaignData> ReadCampaign(const std::string& workdir) {
-  return ReadCampaignFolder(workdir + "/state");
-}
 
 absl::StatusOr<Store> Store::Open(const std::string& path) {
   std::error_code error;
@@ -351,7 +135,7 @@ absl::Status Store::AddBatch(const BatchRecord& batch) {
   }
   for (const FindingRow& f : batch.findings) {
     status.Update(database_.Run(
-        absl::StrCat("INSERT INTO findings (", View(kFindingColumns),
+        absl::StrCat("INSERT INTO findings (", kFindingColumns,
                      ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE "
                      "SET count = count + excluded.count"),
         f.signature, f.property, f.engine, f.driver, f.build, f.verdict, f.message,

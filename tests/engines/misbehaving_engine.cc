@@ -12,6 +12,7 @@
 
 #include "engines/engine_abi.h"
 #include "engines/message.h"
+#include "tests/engines/write_arena.h"
 
 namespace {
 
@@ -19,17 +20,11 @@ using crosscheck::EncodeFrame;
 using crosscheck::Json;
 using crosscheck::MakeTensor;
 using crosscheck::Message;
+using crosscheck::WriteArena;
 
 struct State {
   int calls = 0;
 };
-
-int32_t Write(xck_arena* reply, const std::string& bytes) {
-  if (bytes.size() > reply->capacity && reply->grow(reply, bytes.size()) != 0) return 1;
-  std::memcpy(reply->data, bytes.data(), bytes.size());
-  reply->size = bytes.size();
-  return 0;
-}
 
 Message Answer(const Json& id) {
   Message answer;
@@ -124,7 +119,7 @@ XCK_EXPORT int32_t xck_call(xck_engine* engine, const uint8_t* request, uint64_t
   }
   if (op == "no_answer") return 7;
   if (op == "print") std::printf("a library that prints\n"), std::fflush(stdout);
-  const int32_t result = Write(reply, Frames(op, message->head.value("id", Json()), call));
+  const int32_t result = WriteArena(reply, Frames(op, message->head.value("id", Json()), call));
   if (op == "write_before") reply->data[-1] = 1;
   if (op == "write_behind") reply->data[reply->capacity] = 1;
   if (op == "too_long") reply->size = reply->capacity + 1;
