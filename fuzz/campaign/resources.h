@@ -27,8 +27,9 @@ std::vector<pid_t> ChildrenOf(pid_t pid);
 // Resident bytes of the process that holds most, of this one and of those that it started.
 int64_t LargestProcess(pid_t pid);
 
-// Gives memory that was freed, and that the allocator keeps for later, back to the system. An allocator
-// never returns all by itself, so that a worker which meets one large model stays as large.
+// Gives memory that was freed, and that the allocator keeps for later, back to the system. An
+// allocator never returns all by itself, so that a worker which meets one large model stays as
+// large.
 void ReturnFreeMemory();
 
 // Bytes of the files below a folder; what vanishes meanwhile counts nothing.
