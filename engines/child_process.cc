@@ -161,10 +161,14 @@ bool ChildProcess::WriteSome(std::string_view* output) {
   return true;
 }
 
+void ChildProcess::Write(std::string_view* output) {
+  if (to_child_ >= 0 && !WriteSome(output)) *output = {};  // dead or dying: its stdout tells
+}
+
 ChildProcess::Event ChildProcess::Exchange(std::string_view* output, InputBuffer* input,
                                            size_t wanted, Clock::time_point deadline) {
   for (;;) {
-    if (to_child_ >= 0 && !WriteSome(output)) *output = {};  // dead or dying: its stdout tells
+    Write(output);
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     std::array<pollfd, 3> waits{{{from_child_, POLLIN, 0},
                                  {log_, POLLIN, 0},

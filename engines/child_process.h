@@ -44,6 +44,8 @@ class ChildProcess {
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
+  // Writes what the pipe takes of `output` (and shortens it), without waiting.
+  void Write(std::string_view* output);
   // Writes what it can of `output` (and shortens it) until something was read from the child's
   // stdout, it was closed, or the deadline has passed. `wanted`: expected size of the input, 0 when
   // unknown.

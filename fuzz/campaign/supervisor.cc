@@ -88,7 +88,9 @@ class Campaign {
     auto hellos = pool_.Hello(options_.engines);
     if (!hellos.ok()) return hellos.status();
     std::vector<std::string> versions, narrowed;
-    for (const json& hello : *hellos) {
+    for (size_t i = 0; i < hellos->size(); ++i) {
+      const json& hello = (*hellos)[i];
+      LeaveOut(options_.engines[i], hello);
       const auto version = hello.find("version");
       const bool said = version != hello.end() && version->is_string();
       versions.push_back(said ? version->get<std::string>() : "");
@@ -99,6 +101,13 @@ class Campaign {
     if (status.ok()) status = desk_.Load();
     if (status.ok()) status = exchange_.Load();
     return status;
+  }
+
+  void LeaveOut(const std::string& engine, const json& hello) {
+    for (const std::string& name : options_.properties) {
+      const Property* property = FindProperty(name);
+      if (!MissingExtensions(*property, hello).empty()) source_.LeaveOut(engine, name);
+    }
   }
 
   absl::Status Step() {

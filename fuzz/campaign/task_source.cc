@@ -59,7 +59,7 @@ std::optional<Task> TaskSource::Next() {
   for (const Arm& arm : arms_) {
     const auto pool = pool_.find(arm.property);
     const bool has_inputs = pool != pool_.end() && !pool->second.empty();
-    may_run.push_back((arm.target < 0 || targets_allowed_) &&
+    may_run.push_back(!arm.over() && (arm.target < 0 || targets_allowed_) &&
                       (arm.driver != kCorpusDriver || has_inputs));
   }
   const int arm = budget_.Choose(may_run);
@@ -69,8 +69,13 @@ std::optional<Task> TaskSource::Next() {
   return task;
 }
 
+void TaskSource::LeaveOut(const std::string& engine, const std::string& property) {
+  for (Arm& arm : arms_) arm.left_out |= arm.engine == engine && arm.property == property;
+}
+
 Task TaskSource::MakeTask(int index) {
   Arm& arm = arms_[static_cast<size_t>(index)];
+  arm.ran = true;
   Task task;
   task.arm = index;
   task.target = arm.target;

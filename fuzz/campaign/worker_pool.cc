@@ -110,7 +110,6 @@ absl::Status WorkerPool::Run(int index, Task task, double slice_seconds,
       if (!started.ok()) return started;
     }
     slot.worker->Send(ToJson(task.batch));
-    slot.worker->Receive();  // writes it; an answer cannot be there yet
   }
   SetDeadline(slot);
   slot.task = std::move(task);

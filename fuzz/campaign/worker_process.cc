@@ -24,6 +24,9 @@ absl::StatusOr<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(
 
 void WorkerProcess::Send(const nlohmann::json& message) {
   unsent_ += message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  std::string_view rest = unsent_;
+  child_->Write(&rest);
+  unsent_ = std::string(rest);
 }
 
 std::vector<std::string> WorkerProcess::Receive() {

@@ -19,7 +19,7 @@ class WorkerProcess {
   static absl::StatusOr<std::unique_ptr<WorkerProcess>> Start(
       const std::vector<std::string>& command);
 
-  void Send(const nlohmann::json& message);
+  void Send(const nlohmann::json& message);  // what the pipe does not take, goes with Receive
   // Writes what is left to write, and returns the lines that arrived.
   std::vector<std::string> Receive();
   void WaitForOutput(std::chrono::milliseconds at_most) const;

@@ -1,4 +1,6 @@
 // Workers that do not answer: one that hangs is killed, one that waits for a core is not.
+#include <poll.h>
+
 #include <thread>
 
 #include "fuzz/campaign/worker_pool.h"
@@ -31,6 +33,22 @@ TEST(WorkerPoolTest, AnAnswerEndsATask) {
       EndOfATask("read request; echo '{\"op\": \"batch\", \"x\": 3}'; read more", 60);
   EXPECT_EQ(end.kind, TaskEnd::Kind::kAnswered);
   EXPECT_EQ(end.answer.at("x"), 3);
+}
+
+// Here it is there even before the request, so that no scheduling of processes hides the loss.
+TEST(WorkerPoolTest, AnAnswerIsNeverTooEarly) {
+  auto targets = FuzzTargets::Find("", "", {});
+  WorkerPool pool({"/bin/sh", "-c",
+                   "read hello; echo '{\"op\": \"hello\", \"hello\": {}}'; sleep 0.3; "
+                   "echo '{\"op\": \"batch\"}'; while read line; do :; done"},
+                  1, *targets, {.task_seconds = 60});
+  ASSERT_TRUE(pool.Hello({"exact"}).ok());
+  pollfd answer{pool.outputs().at(0), POLLIN, 0};
+  ASSERT_EQ(poll(&answer, 1, 60'000), 1);
+  ASSERT_TRUE(pool.Run(0, Task(), 1, {}).ok());
+  const std::vector<TaskEnd> ends = pool.Collect();
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_EQ(ends[0].kind, TaskEnd::Kind::kAnswered);
 }
 
 TEST(WorkerPoolTest, AWorkerThatSleepsIsKilledAtItsDeadline) {
