@@ -88,9 +88,7 @@ class Campaign {
     auto hellos = pool_.Hello(options_.engines);
     if (!hellos.ok()) return hellos.status();
     std::vector<std::string> versions, narrowed;
-    for (size_t i = 0; i < hellos->size(); ++i) {
-      const json& hello = (*hellos)[i];
-      LeaveOut(options_.engines[i], hello);
+    for (const json& hello : *hellos) {
       const auto version = hello.find("version");
       const bool said = version != hello.end() && version->is_string();
       versions.push_back(said ? version->get<std::string>() : "");
@@ -103,14 +101,12 @@ class Campaign {
     return status;
   }
 
-  void LeaveOut(const std::string& engine, const json& hello) {
-    for (const std::string& name : options_.properties) {
-      const Property* property = FindProperty(name);
-      if (!MissingExtensions(*property, hello).empty()) source_.LeaveOut(engine, name);
-    }
-  }
-
   absl::Status Step() {
+    if (source_.NothingIsServed() && !pool_.Busy()) {
+      return absl::FailedPreconditionError(
+          "the engine serves none of these properties: every case was unsupported "
+          "(`crosscheck report` says why); give others with --property");
+    }
     while (pool_.FreeSlot() >= 0) {
       source_.AllowTargets(!ledger_.disk_full());
       std::optional<Task> task = source_.Next();

@@ -59,7 +59,7 @@ std::optional<Task> TaskSource::Next() {
   for (const Arm& arm : arms_) {
     const auto pool = pool_.find(arm.property);
     const bool has_inputs = pool != pool_.end() && !pool->second.empty();
-    may_run.push_back(!arm.over() && (arm.target < 0 || targets_allowed_) &&
+    may_run.push_back(!arm.unserved() && (arm.target < 0 || targets_allowed_) &&
                       (arm.driver != kCorpusDriver || has_inputs));
   }
   const int arm = budget_.Choose(may_run);
@@ -69,13 +69,14 @@ std::optional<Task> TaskSource::Next() {
   return task;
 }
 
-void TaskSource::LeaveOut(const std::string& engine, const std::string& property) {
-  for (Arm& arm : arms_) arm.left_out |= arm.engine == engine && arm.property == property;
+bool TaskSource::NothingIsServed() const {
+  return std::all_of(arms_.begin(), arms_.end(), [](const Arm& arm) {
+    return arm.unserved() || arm.driver == kCorpusDriver;  // which may never have had an input
+  });
 }
 
 Task TaskSource::MakeTask(int index) {
   Arm& arm = arms_[static_cast<size_t>(index)];
-  arm.ran = true;
   Task task;
   task.arm = index;
   task.target = arm.target;
@@ -112,6 +113,8 @@ Task TaskSource::MakeTask(int index) {
 void TaskSource::Settle(const Task& task, const BatchRow& done, int new_signatures) {
   if (task.arm < 0) return;
   Arm& arm = arms_[static_cast<size_t>(task.arm)];
+  arm.cases += done.cases;
+  arm.unsupported += done.unsupported;
   if (task.target < 0) {
     arm.sequence.Return({done.first + done.cases, task.batch.cases - done.cases});
     if (done.cases > 0) {

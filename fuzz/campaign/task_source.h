@@ -45,8 +45,8 @@ class TaskSource {
 
   // Nothing when no arm may run.
   std::optional<Task> Next();
-  // The engine lacks what the property needs: one small batch, so that the record says why, is all.
-  void LeaveOut(const std::string& engine, const std::string& property);
+  // No property can be judged on any engine.
+  bool NothingIsServed() const;
   void AllowTargets(bool allow) { targets_allowed_ = allow; }
   // After a batch or slice: what its arm took and brought.
   void Settle(const Task& task, const BatchRow& done, int new_signatures);
@@ -68,8 +68,9 @@ class TaskSource {
     int target = -1;
     CaseSequence sequence = CaseSequence();
     double seconds_per_case = 0;
-    bool left_out = false, ran = false;
-    bool over() const { return left_out && ran; }
+    int64_t cases = 0, unsupported = 0;
+    // The engine lacks what the property needs; the record says what.
+    bool unserved() const { return cases >= 512 && unsupported == cases; }
   };
   explicit TaskSource(Options options) : options_(std::move(options)), budget_(0) {}
   Task MakeTask(int arm);

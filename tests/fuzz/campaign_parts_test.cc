@@ -11,6 +11,7 @@
 #include "fuzz/campaign/case_sequence.h"
 #include "fuzz/campaign/corpus_file.h"
 #include "fuzz/campaign/resources.h"
+#include "fuzz/campaign/task_source.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/own_folder.h"
@@ -52,6 +53,62 @@ TEST(BudgetTest, AnArmThatMayNotRunIsNotChosen) {
   Budget budget(3);
   EXPECT_EQ(budget.Choose({false, false, true}), 2);
   EXPECT_EQ(budget.Choose({false, false, false}), -1);
+}
+
+class TaskSourceTest : public testing::Test {
+ protected:
+  TaskSourceTest() : store_(Store::Open(own_.path() + "/0.sqlite")) {
+    auto source = TaskSource::Create({.engines = {"exact"},
+                                      .properties = {"causality", "loader"},
+                                      .targets = {},
+                                      .corpus = false},
+                                     1, *store_);
+    EXPECT_TRUE(source.ok()) << source.status();
+    source_.emplace(*std::move(source));
+  }
+  // How many cases the property got in `batches` batches, of which `judged` were judged; the other
+  // property's are.
+  int64_t Cases(const std::string& property, int64_t judged, int batches) {
+    int64_t cases = 0;
+    for (int i = 0; i < batches; ++i) {
+      std::optional<Task> task = source_->Next();
+      if (!task) break;
+      const bool is_it = task->batch.property == property;
+      BatchRow done{.first = task->batch.first,
+                    .cases = task->batch.cases,
+                    .seconds = 0.001,
+                    .new_inputs = 1};
+      if (is_it) done.unsupported = std::max<int64_t>(0, done.cases - judged);
+      if (is_it) cases += done.cases;
+      source_->Settle(*task, done, 0);
+    }
+    return cases;
+  }
+
+  const OwnFolder own_;
+  absl::StatusOr<Store> store_;
+  std::optional<TaskSource> source_;
+};
+
+TEST_F(TaskSourceTest, WhatTheEngineDoesNotServeIsNotDrawnForEver) {
+  EXPECT_GE(Cases("loader", 0, 20), 512);
+  EXPECT_EQ(Cases("loader", 0, 100), 0);
+  EXPECT_FALSE(source_->NothingIsServed());
+}
+
+TEST_F(TaskSourceTest, WhatTheEngineServesSeldomIsDrawnOn) {
+  EXPECT_GE(Cases("loader", 1, 20), 512);
+  EXPECT_GE(Cases("loader", 1, 100), 5120);
+}
+
+TEST_F(TaskSourceTest, AnEngineThatServesNothingIsSaid) {
+  Cases("loader", 0, 20);
+  Cases("causality", 0, 100);
+  EXPECT_FALSE(source_->NothingIsServed());  // causality had been judged before
+  source_.emplace(*TaskSource::Create(
+      {.engines = {"exact"}, .properties = {"loader"}, .targets = {}}, 1, *store_));
+  Cases("loader", 0, 20);
+  EXPECT_TRUE(source_->NothingIsServed());
 }
 
 TEST(CaseSequenceTest, FillsWhatAKilledRunLeftOutFirst) {

@@ -192,24 +192,6 @@ TEST_F(CampaignTest, AnEngineThatGrowsIsStartedAgainAndTheCampaignGoesOn) {
   }
 }
 
-TEST_F(CampaignTest, APropertyThatTheEngineDoesNotServeTakesOneBatch) {
-  CampaignOptions options = Quick((BuildFolder() / "lib/libplain_exact.so").string());
-  options.properties = {"generation_contract", "logit_closeness"};
-  options.strategy = "all";
-  CampaignRun run(options);
-  ASSERT_TRUE(run.Until([](const CampaignRun& r) { return r.batches.size() >= 20; }).ok());
-  int64_t unserved = 0, served = 0;
-  for (const BatchRow& batch : run.batches) {
-    const bool is_served = batch.property == "logit_closeness";
-    (is_served ? served : unserved) += batch.cases;
-    EXPECT_EQ(batch.unsupported, is_served ? 0 : batch.cases) << batch.property;
-  }
-  EXPECT_GT(unserved, 0);
-  EXPECT_LE(unserved, 2 * 16);  // of the random driver and of the mutated corpus
-  EXPECT_GT(served, 100);
-  EXPECT_THAT(Data().counters, Contains(Field(&CounterRow::kind, "unsupported")));
-}
-
 TEST_F(CampaignTest, AFolderThatCannotBeWrittenIsAnError) {
   CampaignOptions options = Quick("exact");
   options.workdir = "/proc/nowhere";
