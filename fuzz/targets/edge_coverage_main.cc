@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "fuzz/fuzz_target.h"
+#include "fuzz/targets/unused_coverage_callbacks.h"
 #include "reference/safetensors.h"
 
 namespace {
@@ -33,7 +34,6 @@ std::vector<Library>& Libraries() {
 
 #pragma GCC visibility push(default)  // libraries of the build find these in the program
 extern "C" {
-thread_local uintptr_t __sancov_lowest_stack = UINTPTR_MAX;
 void __sanitizer_cov_8bit_counters_init(char* begin, char* end) {
   for (const Library& known : Libraries()) {
     if (known.begin == begin) return;
@@ -45,21 +45,6 @@ void __sanitizer_cov_pcs_init(const uintptr_t* begin, const uintptr_t* end) {
   Library& last = Libraries().back();
   if (end - begin == 2 * (last.end - last.begin)) last.table = begin;
 }
-void __sanitizer_cov_trace_pc_guard(uint32_t*) {}
-void __sanitizer_cov_trace_pc_guard_init(uint32_t*, uint32_t*) {}
-void __sanitizer_cov_trace_pc_indir(uintptr_t) {}
-void __sanitizer_cov_trace_cmp1(uint8_t, uint8_t) {}
-void __sanitizer_cov_trace_cmp2(uint16_t, uint16_t) {}
-void __sanitizer_cov_trace_cmp4(uint32_t, uint32_t) {}
-void __sanitizer_cov_trace_cmp8(uint64_t, uint64_t) {}
-void __sanitizer_cov_trace_const_cmp1(uint8_t, uint8_t) {}
-void __sanitizer_cov_trace_const_cmp2(uint16_t, uint16_t) {}
-void __sanitizer_cov_trace_const_cmp4(uint32_t, uint32_t) {}
-void __sanitizer_cov_trace_const_cmp8(uint64_t, uint64_t) {}
-void __sanitizer_cov_trace_switch(uint64_t, uint64_t*) {}
-void __sanitizer_cov_trace_div4(uint32_t) {}
-void __sanitizer_cov_trace_div8(uint64_t) {}
-void __sanitizer_cov_trace_gep(uintptr_t) {}
 }
 #pragma GCC visibility pop
 

@@ -1,26 +1,9 @@
-// Programs of an instrumented build that no fuzzing engine drives: the callbacks that clang's
-// coverage calls, doing nothing.
-#include <cstdint>
+// Programs of an instrumented build that no fuzzing engine drives.
+#include "fuzz/targets/unused_coverage_callbacks.h"
 
 #pragma GCC visibility push(default)  // libraries of the build find them in the program
 extern "C" {
-thread_local uintptr_t __sancov_lowest_stack = UINTPTR_MAX;
 void __sanitizer_cov_8bit_counters_init(char*, char*) {}
 void __sanitizer_cov_pcs_init(const uintptr_t*, const uintptr_t*) {}
-void __sanitizer_cov_trace_pc_guard(uint32_t*) {}
-void __sanitizer_cov_trace_pc_guard_init(uint32_t*, uint32_t*) {}
-void __sanitizer_cov_trace_pc_indir(uintptr_t) {}
-void __sanitizer_cov_trace_cmp1(uint8_t, uint8_t) {}
-void __sanitizer_cov_trace_cmp2(uint16_t, uint16_t) {}
-void __sanitizer_cov_trace_cmp4(uint32_t, uint32_t) {}
-void __sanitizer_cov_trace_cmp8(uint64_t, uint64_t) {}
-void __sanitizer_cov_trace_const_cmp1(uint8_t, uint8_t) {}
-void __sanitizer_cov_trace_const_cmp2(uint16_t, uint16_t) {}
-void __sanitizer_cov_trace_const_cmp4(uint32_t, uint32_t) {}
-void __sanitizer_cov_trace_const_cmp8(uint64_t, uint64_t) {}
-void __sanitizer_cov_trace_switch(uint64_t, uint64_t*) {}
-void __sanitizer_cov_trace_div4(uint32_t) {}
-void __sanitizer_cov_trace_div8(uint64_t) {}
-void __sanitizer_cov_trace_gep(uintptr_t) {}
 }
 #pragma GCC visibility pop
