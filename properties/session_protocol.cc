@@ -71,13 +71,17 @@ absl::StatusOr<std::vector<StepAnswer>> ReadSteps(const Message& answer, size_t 
     StepAnswer step;
     step.ok = json["ok"].get<bool>();
     const Json error = json.value("error", Json::object());
-    if (!step.ok && (!error.is_object() || !error.value("code", Json()).is_string())) {
+    if (!step.ok && (!error.is_object() || !error.contains("code"))) {
       return absl::InvalidArgumentError("a failed step has no code");
     }
-    if (!step.ok) {
-      step.code = error["code"].get<std::string>();
-      step.type = error.value("type", "");
-      step.message = error.value("message", "");
+    for (const auto& [name, text] : {std::pair("code", &step.code), std::pair("type", &step.type),
+                                     std::pair("message", &step.message)}) {
+      const Json value = step.ok ? Json("") : error.value(name, Json(""));
+      if (!value.is_string()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("the \"", name, "\" of a failed step is no string"));
+      }
+      *text = value.get<std::string>();
     }
     const auto integer = [&json](const char* name) {
       const Json value = json.value(name, Json());
@@ -164,6 +168,9 @@ ModelRunCase ForcedCase(const SessionCase& c, Observations& observations) {
   SessionMachine machine(c.model->spec);
   auto answers = ReadSteps(observations[kEngineRun].message, c.steps.size());
   for (size_t i = 0; answers.ok() && i < answers->size(); ++i) {
+    // What must not be accepted leads nowhere that the machine knows.
+    const bool wrong = machine.Expect(c.steps, i).allowed == Allowed::kRefused;
+    if (wrong && (*answers)[i].ok) break;
     machine.Advance(c.steps, i, (*answers)[i].ok);
   }
   ModelRunCase forced = ForcedCase(c, machine);

@@ -157,7 +157,6 @@ absl::Status FindingDesk::Start(FindingRow& finding) {
                                        .seconds = options_.seconds,
                                        .evaluations = options_.evaluations,
                                        .replays = reduced ? options_.replays : 0}));
-  process_->Receive();
   return absl::OkStatus();
 }
 

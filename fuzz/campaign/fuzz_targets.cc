@@ -66,6 +66,7 @@ absl::StatusOr<FuzzTargets> FuzzTargets::Find(const std::string& folder,
     if (absl::Status copied = targets.Copy(folder + "/" + name, target); !copied.ok()) {
       return copied;
     }
+    targets.seen_artifacts_.emplace_back();
     std::set<std::string>& seen = targets.seen_.emplace_back();
     for (const fs::path& file : FilesOf(targets.Folder(target) + "/corpus")) {
       seen.insert(file.filename().string());
@@ -140,8 +141,11 @@ FuzzTargets::SliceResult FuzzTargets::Collect(int target, ChildProcess& process)
     if (!seen.insert(file.filename().string()).second) continue;
     if (result.inputs.size() < kInputsPerSlice) result.inputs.push_back(ToHex(ReadAll(file)));
   }
+  std::set<std::string>& seen_artifacts = seen_artifacts_[static_cast<size_t>(target)];
   for (const fs::path& file : FilesOf(Folder(target) + "/artifacts")) {
-    result.artifacts.push_back(file.string());
+    if (seen_artifacts.insert(file.filename().string()).second) {
+      result.artifacts.push_back(file.string());
+    }
   }
   if (result.executions == 0 && result.artifacts.empty()) {
     result.problem = absl::StrCat(end.empty() ? "did not end" : end, ": ", said);

@@ -18,7 +18,7 @@ class FuzzTargets {
   struct SliceResult {
     int64_t executions = 0, new_inputs = 0, edges = 0;
     std::vector<std::string> inputs = {};     // new files of its corpus, their bytes as hex
-    std::vector<std::string> artifacts = {};  // paths of findings
+    std::vector<std::string> artifacts = {};  // paths of new findings
     std::string problem = {};                 // it did not run: why
   };
 
@@ -43,7 +43,8 @@ class FuzzTargets {
 
   std::string source_, own_;
   std::vector<std::string> names_, subjects_;
-  std::vector<std::set<std::string>> seen_;  // files of the corpora that were looked at
+  // Files that were looked at, by target; an artifact that is not replayed stays in its folder.
+  std::vector<std::set<std::string>> seen_, seen_artifacts_;
 };
 
 }  // namespace crosscheck

@@ -124,10 +124,9 @@ TaskEnd WorkerPool::End(Slot& slot, TaskEnd::Kind kind) const {
 }
 
 std::optional<TaskEnd> WorkerPool::Look(Slot& slot) {
-  const bool late = IsLate(slot);
   if (slot.slice != nullptr) {
     slot.slice->Receive();
-    if (!slot.slice->ended() && !late) return std::nullopt;
+    if (!slot.slice->ended() && !IsLate(slot)) return std::nullopt;
     TaskEnd end = End(slot, TaskEnd::Kind::kSliceEnded);
     end.slice = targets_.Collect(end.task.target, slot.slice->child());
     slot.slice.reset();
@@ -148,6 +147,7 @@ std::optional<TaskEnd> WorkerPool::Look(Slot& slot) {
     EndIfLarge(slot, end);
     return end;
   }
+  const bool late = IsLate(slot);
   if (!slot.worker->ended() && !late) return std::nullopt;
   TaskEnd end = End(slot, TaskEnd::Kind::kDied);
   end.reason = late ? absl::StrCat("no answer within ", limits_.task_seconds, " s")

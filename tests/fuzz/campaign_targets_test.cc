@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "fuzz/campaign/corpus_file.h"
+#include "fuzz/campaign/fuzz_targets.h"
 #include "fuzz/corpus_store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -119,6 +120,27 @@ TEST_F(TargetFindingTest, ACampaignTurnsItIntoAConfirmedCase) {
   const auto entry = ReadEntry(run.reduced.at(0).case_file);
   ASSERT_TRUE(entry.ok()) << entry.status();
   EXPECT_EQ(RunCrosscheck("replay " + run.reduced.at(0).case_file).exit_code, 2);
+}
+
+// What does not fail in crosscheck stays in its folder; it is no news after every slice.
+TEST(FuzzTargetsTest, AnArtifactIsReportedOnce) {
+  const OwnFolder own;
+  const std::string target = own.path() + "/out/generation_fuzzer";
+  fs::create_directories(own.path() + "/out");
+  std::ofstream(target) << "#!/bin/sh\nfor flag; do case $flag in -artifact_prefix=*)\n"
+                           "echo x >${flag#*=}timeout-1;; esac; done\n";
+  fs::permissions(target, fs::perms::owner_all);
+  auto targets = FuzzTargets::Find(own.path() + "/out", own.path() + "/copy", {"generation"});
+  ASSERT_TRUE(targets.ok()) << targets.status();
+  for (const size_t artifacts : {1, 0}) {
+    const auto command = targets->Prepare(0, 1, {});
+    ASSERT_TRUE(command.ok()) << command.status();
+    auto process = ChildProcess::Start(*command, {"PATH=/bin:/usr/bin"});
+    ASSERT_TRUE(process.ok()) << process.status();
+    const FuzzTargets::SliceResult slice = targets->Collect(0, **process);
+    EXPECT_EQ(slice.artifacts.size(), artifacts);
+    EXPECT_EQ(slice.problem.empty(), artifacts > 0) << "a slice that ran nothing is said";
+  }
 }
 
 TEST_F(TargetFindingTest, AmongAllDriversWhatATargetLeftIsReplayed) {

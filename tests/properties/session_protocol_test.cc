@@ -148,6 +148,19 @@ TEST_F(SessionProtocolTest, WrongNumberOfObservationsIsALie) {
   ExpectBug("program", ErrorClass::kProtocol);
 }
 
+TEST_F(SessionProtocolTest, AnErrorTypeThatIsNoTextIsALie) {
+  steps_[4]["error"]["type"] = 5;
+  ExpectBug("program", ErrorClass::kProtocol);
+}
+
+TEST_F(SessionProtocolTest, AfterAnAcceptedCallOutOfOrderNothingIsForced) {
+  case_.steps = {case_.steps[0], {.call = kSelect}, {.call = kDecode}};
+  steps_ = {Ok({{"length", 0}}), Ok({{"token", 2}}), Ok({{"length", 1}})};
+  EXPECT_TRUE(Judge().IsFinding());
+  const auto plan = Protocol().plan(Case(SessionSubject(), case_));
+  EXPECT_EQ(plan[kExact].derive(seen_).head["sequences"].size(), 1u) << "as `show` asks for it";
+}
+
 TEST_F(SessionProtocolTest, WithoutCountersNothingIsJudged) {
   counters_ = Json::object();
   EXPECT_EQ(Judge().kind, VerdictKind::kUnsupported);
