@@ -117,10 +117,11 @@ absl::Status ReadFlags(CompareFlags& flags) {
 
 absl::Status WritePages(const quality::Comparison& comparison, const CompareFlags& flags) {
   const std::string base = flags.options.out + "/compare";
+  constexpr auto replace = nlohmann::json::error_handler_t::replace;  // an engine's last words
   const std::pair<std::string, std::string> files[] = {
       {base + ".md", CompareMarkdown(comparison)},
       {base + ".html", ComparePage(comparison)},
-      {base + ".json", CompareJson(comparison).dump(1) + "\n"},
+      {base + ".json", CompareJson(comparison).dump(1, ' ', false, replace) + "\n"},
       {flags.junit, flags.junit.empty() ? "" : CompareJunit(comparison)},
       {flags.summary, flags.summary.empty() ? "" : CompareSummary(comparison)}};
   for (const auto& [path, text] : files) {

@@ -21,6 +21,7 @@ namespace {
 
 using Clock = ChildProcess::Clock;
 constexpr int kEscapedBytes = 200;
+constexpr int kMostDeadlines = 100;                        // that progress frames may renew
 constexpr auto kGoodbye = std::chrono::milliseconds(500);  // for an orderly end before the kill
 constexpr auto kDying = std::chrono::seconds(2);  // from a closed stdout to the end of the process
 
@@ -224,6 +225,7 @@ Reply HostClientImpl::CallOnce(const Message& request, const std::string& op) {
 Reply HostClientImpl::Exchange(std::string_view frame, const std::string& op, int64_t id) {
   const double limit = op == "hello" ? options_.hello_deadline_seconds : options_.deadline_seconds;
   auto deadline = Clock::now() + Seconds(limit);
+  const auto end_of_progress = Clock::now() + Seconds(kMostDeadlines * limit);
   std::optional<double> starved_since;  // CPU seconds of the child when it was first found starved
   input_.clear();
   size_t wanted = 0;
@@ -243,6 +245,10 @@ Reply HostClientImpl::Exchange(std::string_view frame, const std::string& op, in
     bool progress = true;
     while (progress && !input_.view().empty()) {
       if (std::optional<Reply> reply = TakeFrame(op, id, &progress)) return *std::move(reply);
+      if (progress && Clock::now() > end_of_progress) {
+        return Kill(FailureKind::kSlow, absl::StrCat("nothing but progress on ", op, " for ",
+                                                     kMostDeadlines * limit, " s"));
+      }
       if (progress) deadline = Clock::now() + Seconds(limit);
     }
     if (const auto sizes = DecodeFrameHeader(input_.view()); sizes.ok()) {

@@ -33,7 +33,7 @@ struct Gap {
   bool least = true;
 };
 Gap GapOf(const GoldenItem& item, size_t at, int token) {
-  if (at >= item.positions.size()) return {};
+  if (at >= item.positions.size() || item.positions[at].tokens.empty()) return {};
   const GoldenPosition& position = item.positions[at];
   const auto found = std::find(position.tokens.begin(), position.tokens.end(), token);
   const bool stored = found != position.tokens.end();
@@ -175,6 +175,12 @@ std::string NameOf(const std::string& folder) {
   return (path.has_filename() ? path : path.parent_path()).filename();
 }
 
+// Null where it is not there.
+Json ValueAt(const Json& manifest, const char* pointer) {
+  const Json::json_pointer key(pointer);
+  return manifest.contains(key) ? manifest[key] : Json();
+}
+
 // The checkpoint must be the recorded one, bit for bit.
 absl::StatusOr<std::string> FindModel(const std::string& folder, const std::string& given,
                                       const GoldenIndex& index, const Json& manifest) {
@@ -186,7 +192,7 @@ absl::StatusOr<std::string> FindModel(const std::string& folder, const std::stri
                                                       std::string(identity.status().message()),
                                                       "; --model says where it is"));
   }
-  const Json recorded = manifest.value(Json::json_pointer("/model/files"), Json());
+  const Json recorded = ValueAt(manifest, "/model/files");
   if (const std::string difference = FirstDifference(recorded, *identity); !difference.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         folder, ": the checkpoint ", model, " is not the recorded one; SHA-256 at ", difference,
@@ -201,8 +207,8 @@ absl::StatusOr<Recorded> ReadRecorded(const std::string& folder, DumpReader& dum
   if (!index.ok()) return index.status();
   Recorded recorded{.index = *std::move(index), .items = {}};
   const Json& manifest = dump.manifest();
-  const Json tokens = manifest.value(Json::json_pointer("/tracks/greedy/tokens"), Json());
-  const Json vocab = manifest.value(Json::json_pointer("/model/vocab"), Json());
+  const Json tokens = ValueAt(manifest, "/tracks/greedy/tokens");
+  const Json vocab = ValueAt(manifest, "/model/vocab");
   const auto prompts = static_cast<int>(recorded.index.prompts.size());
   if (!tokens.is_number_unsigned() || !vocab.is_number_unsigned() ||
       dump.Items("greedy") != prompts || dump.Items("forced") != prompts) {

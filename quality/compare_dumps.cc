@@ -125,16 +125,24 @@ class DumpRunner {
     inputs.text_sha256 = WordOf(Value(manifest, "/text_sha256"));
     inputs.given = reference_->Items("forced");
     inputs.tokenizer = Texts(Value(manifest, "/tokenizer"));
-    ReadParameters(manifest);
-    return absl::OkStatus();
+    return ReadParameters(manifest);
   }
 
   // What the report says about how the numbers were made.
-  void ReadParameters(const Json& manifest) {
+  absl::Status ReadParameters(const Json& manifest) {
     CompareOptions& options = comparison_.options;
+    absl::Status status;
     const auto number = [&](const char* key, auto& value) {
+      constexpr uint64_t kMost = 1'000'000;
       const Json stated = Value(manifest, key);
-      if (stated.is_number_integer()) value = stated;
+      if (stated.is_null()) return;
+      if (stated.is_number_unsigned() && stated >= 1u && stated <= kMost) {
+        value = stated;
+      } else {
+        status.Update(absl::FailedPreconditionError(
+            absl::StrCat(reference_->folder(), "/manifest.json: ", key, " is ", stated.dump(),
+                         "; expected a number from 1 to ", kMost)));
+      }
     };
     number("/tracks/greedy/tokens", options.greedy_tokens);
     number("/tracks/forced/positions", options.forced_positions);
@@ -145,8 +153,10 @@ class DumpRunner {
     if (known != std::end(kSchemeNames)) {
       options.inputs.windows.scheme = static_cast<Scheme>(known - std::begin(kSchemeNames));
     }
+    comparison_.inputs.scheme = options.inputs.windows.scheme;
     const Json eos = Value(manifest, "/model/eos");
     if (eos.is_number_integer()) eos_ = eos;
+    return status;
   }
 
   // The tokenizer, where a folder is given; it is the one that the dump was made with.
@@ -195,6 +205,15 @@ class DumpRunner {
     ComputedPairs pairs(*reference_, **noise);
     auto errors = ErrorsOf(pairs, (*noise)->Items("forced"));
     if (!errors.ok()) return errors.status();
+    const auto unknown = std::find_if(errors->largest.begin(), errors->largest.end(),
+                                      [](double e) { return std::isinf(e); });
+    if (unknown != errors->largest.end()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(options_.recorded.noise, ": rounding error of the logits of prompt ",
+                       unknown - errors->largest.begin(),
+                       " is not known: the dumps of the reference and of the noise floor need mode "
+                       "full, or leave --noise-dump out"));
+    }
     for (const double e : errors->largest) allowed_.push_back(kReferenceMultiplier * e);
     for (const double e : errors->rms) spread_.push_back(kReferenceMultiplier * e);
     comparison_.noise.configuration = {.name = "noise-floor",

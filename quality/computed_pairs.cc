@@ -151,11 +151,12 @@ absl::Status ComputedPairs::ReadTopK(const Side& side, const std::string& track,
     if (!tensor.ok()) return tensor;
     const std::vector<int64_t>& shape = (*tensor)->shape;
     const bool fits = (*tensor)->dtype == type && shape.size() == 2 &&
-                      shape[0] == kept.stat.rows() && (*columns == 0 || shape[1] == *columns);
+                      shape[0] == kept.stat.rows() && (*columns < 0 || shape[1] == *columns);
     if (!fits) return Wrong(side.dump.folder(), (*tensor)->name + " has another form");
     *columns = static_cast<int>(shape[1]);
     return tensor;
   };
+  kept.top = kept.tail = -1;  // not known yet
   auto top_ids = read("top_ids", DType::kI32, &kept.top);
   if (!top_ids.ok()) return top_ids.status();
   auto top_logits = read("top_logits", DType::kF32, &kept.top);

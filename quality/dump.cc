@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -17,6 +18,8 @@ namespace crosscheck::quality {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int64_t kLeastItemBytes = 32;  // of a shard: the header entry of one tensor
 
 std::string ShardPath(const std::string& folder, const Shard& shard) {
   return absl::StrCat(folder, "/shards/", shard.FileName());
@@ -244,6 +247,13 @@ absl::Status DumpReader::CheckShards() const {
     if (const std::string path = ShardPath(folder_, shard); !fs::exists(path)) {
       return absl::DataLossError(
           absl::StrCat(path, " is not there, and ", list, " lists it with SHA-256 ", hash));
+    }
+    std::error_code error;
+    const auto bytes = static_cast<int64_t>(fs::file_size(ShardPath(folder_, shard), error));
+    if (error || (shard.last - shard.first) > bytes / kLeastItemBytes) {
+      return absl::DataLossError(
+          absl::StrCat(list, ": ", shard.last - shard.first, " items of track ", track, " from ",
+                       shard.first, " on are more than a file of ", bytes, " bytes can hold"));
     }
     next = shard.last;
   }

@@ -126,6 +126,7 @@ absl::StatusOr<Inputs> ReadInputs(const InputOptions& options, const std::string
                         {"fingerprint", *fingerprint}};
     inputs.decoder = *std::move(tokenizer);
   }
+  inputs.scheme = options.windows.scheme;
   inputs.windows = PlanWindows(options.windows, static_cast<int64_t>(inputs.text.size()));
   inputs.prompts_sha256 = HashOfPrompts(inputs.prompts);
   inputs.text_sha256 = Sha256(CommaJoined(inputs.text));

@@ -40,6 +40,7 @@ struct Inputs {
   std::vector<int> order;
   std::vector<int32_t> text;
   std::vector<Window> windows;              // of the text
+  Scheme scheme = Scheme::kWindow;          // of the windows
   std::string prompts_sha256, text_sha256;  // of the ids, comma-separated
   std::vector<TaskRequests> tasks;          // of multiple choice
   nlohmann::json tokenizer;                 // sha256, size, fingerprint; null when there was none

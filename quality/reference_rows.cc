@@ -71,6 +71,11 @@ class TopKDump : public ReferenceRows {
             absl::StrCat(dump_.folder(), ": ", tensors[i]->name, " has another form"));
       }
     }
+    for (const size_t ids : {0, 2}) {  // each with its logits
+      if (tensors[ids]->shape == tensors[ids + 1]->shape) continue;
+      return absl::FailedPreconditionError(absl::StrCat(dump_.folder(), ": ", tensors[ids]->name,
+                                                        " and its logits have other shapes"));
+    }
     const auto row_of = [&](auto values, size_t which, size_t row) {
       const auto width = static_cast<size_t>(tensors[which]->shape[1]);
       return values.subspan(row * width, width);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -89,6 +90,16 @@ Estimate MeanOf(const std::vector<double>& values) {
           .standard_error = mean.standard_error};
 }
 
+// -inf excludes a token; NaN, +inf and a row that excludes all give no probabilities.
+bool GivesALaw(absl::Span<const float> logits) {
+  float largest = -std::numeric_limits<float>::infinity();
+  for (const float logit : logits) {
+    if (std::isnan(logit)) return false;
+    largest = std::max(largest, logit);
+  }
+  return std::isfinite(largest);
+}
+
 class DrawSummary {
  public:
   DrawSummary(DumpReader& reference, DumpReader& candidate, const SummaryInputs& inputs,
@@ -136,26 +147,35 @@ class DrawSummary {
   void AddLaws(absl::Span<const float> ours, absl::Span<const float> theirs,
                absl::Span<const int32_t> tokens) {
     const double t = kSamplingTemperature;
-    if (!ours.empty()) {
+    if (GivesALaw(ours)) {
       against_reference_.push_back(CompareDraws(CountsOf(tokens, ours.size()), LawAt(ours, t)));
     }
     if (theirs.empty()) return;
+    if (!GivesALaw(theirs)) {
+      ++without_law_;
+      return;
+    }
     const std::vector<int64_t> counts = CountsOf(tokens, theirs.size());
     against_own_.push_back(CompareDraws(counts, LawAt(theirs, t)));
     evidence_.Add(theirs, t, counts);
     const TestResult shift =
         ShiftOfTemperature(theirs, t, kShownFactor, static_cast<int64_t>(tokens.size()));
     noncentrality_ += shift.statistic;
-    if (ours.size() != theirs.size()) return;
+    if (ours.size() != theirs.size() || !GivesALaw(ours)) return;
     std::vector<double> p(ours.begin(), ours.end()), q(theirs.begin(), theirs.end());
     for (double& logit : p) logit /= t;
     for (double& logit : q) logit /= t;
     const Divergence divergence = DivergenceOf(p, q);
+    if (!std::isfinite(divergence.kl)) {  // a mean has no place for it
+      ++support_violations_;
+      return;
+    }
     kl_.push_back(divergence.kl);
     variation_.push_back(divergence.total_variation);
   }
 
   void ReportLaws() {
+    ReportMissingLaws();
     const auto positions = static_cast<int>(against_own_.size());
     if (!against_reference_.empty()) {
       const DrawsAgainstLaw all = Combine(against_reference_);
@@ -175,6 +195,20 @@ class DrawSummary {
       result_.metrics["sampled_total_variation"] = MeanOf(variation_);
     }
     ReportSampler(own);
+  }
+
+  void ReportMissingLaws() {
+    if (without_law_ > 0) {
+      result_.findings.push_back(
+          {"non-finite",
+           absl::StrCat("draws: ", without_law_, " positions with values that are no logits")});
+    }
+    if (support_violations_ > 0) {
+      result_.findings.push_back(
+          {"support", absl::StrCat("draws: ", support_violations_,
+                                   " positions where the engine excludes what the reference may "
+                                   "draw")});
+    }
   }
 
   void ReportSampler(const DrawsAgainstLaw& own) {
@@ -211,6 +245,7 @@ class DrawSummary {
   SamplerEvidence evidence_;
   double noncentrality_ = 0;  // of a sampler whose temperature is kShownFactor times too high
   std::vector<double> kl_, variation_;
+  int without_law_ = 0, support_violations_ = 0;  // positions
   std::vector<PromptSamples> samples_;
 };
 

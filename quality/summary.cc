@@ -69,7 +69,6 @@ class TrackSummary {
         inputs_(inputs),
         result_(result),
         items_(candidate.Items(track_)),
-        means_(10, PerItem(items_)),
         bootstrap_(Stream(inputs.seed, "bootstrap").Fork(track_)) {}
 
   absl::Status Run() {
@@ -79,6 +78,7 @@ class TrackSummary {
                                                         reference_.Items(track_),
                                                         " items, the candidate ", items_));
     }
+    means_.assign(10, PerItem(items_));
     for (int item = 0; item < items_; ++item) {
       if (absl::Status status = AddItem(item); !status.ok()) return status;
     }
@@ -286,7 +286,7 @@ class TrackSummary {
     for (const std::vector<double>& window : nll) clusters.push_back(ClusterOf(window));
     Estimate estimate = ToEstimate(clusters);
     estimate.value =
-        track_ == "text" ? Perplexity(inputs_.inputs->windows, nll) : std::exp(estimate.value);
+        track_ == "text" ? Perplexity(inputs_.inputs->scheme, nll) : std::exp(estimate.value);
     estimate.lower = std::exp(estimate.lower);
     estimate.upper = std::exp(estimate.upper);
     return estimate;
@@ -363,9 +363,12 @@ absl::StatusOr<LogitErrors> ErrorsOf(PairedItems& pairs, int items) {
     const Table& metrics = pair->metrics;
     double largest = 0, squares = 0;
     for (int t = 0; t < metrics.rows(); ++t) {
-      largest = std::max(largest, metrics.at(t, kCentredLinf));
+      const double linf = metrics.at(t, kCentredLinf);
+      if (std::isnan(linf)) largest = squares = std::numeric_limits<double>::infinity();
+      largest = std::max(largest, linf);
       squares += metrics.at(t, kCentredRms) * metrics.at(t, kCentredRms);
     }
+    if (std::isinf(largest)) squares = largest;
     errors.largest.push_back(largest);
     errors.rms.push_back(std::sqrt(squares / std::max(1, metrics.rows())));
   }

@@ -12,12 +12,16 @@ namespace {
 
 using nlohmann::json;
 
+// Empty when the object has no text of this name.
+std::string TextAt(const json& object, const char* name) {
+  const auto value = object.find(name);
+  return value != object.end() && value->is_string() ? value->get<std::string>() : "";
+}
+
 // The signature of one entry; empty when it has none.
 std::string SignatureOf(const json& entry) {
   if (entry.is_string()) return entry.get<std::string>();
-  if (!entry.is_object()) return "";
-  const auto signature = entry.find("signature");
-  return signature != entry.end() && signature->is_string() ? signature->get<std::string>() : "";
+  return entry.is_object() ? TextAt(entry, "signature") : "";
 }
 
 std::string DriftSignature(const std::string& property, const std::string& engine) {
@@ -45,18 +49,19 @@ absl::StatusOr<std::set<std::string>> ReadBaseline(const std::string& path) {
     const std::string signature = SignatureOf(entry);
     const absl::StatusOr<Signature> checked = Signature::Parse(signature);
     if (!checked.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat("baseline ", path,
-                                                     ": an entry has no legal "
-                                                     "signature: ",
-                                                     entry.dump().substr(0, 80)));
+      return absl::InvalidArgumentError(
+          absl::StrCat("baseline ", path,
+                       ": an entry has no legal "
+                       "signature: ",
+                       entry.dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 80)));
     }
     signatures.insert(signature);
   }
   if (!parsed->is_object() || !parsed->contains("drifts")) return signatures;
-  const std::string engine = parsed->value("engine", "");
+  const std::string engine = TextAt(*parsed, "engine");
   for (const json& drift : (*parsed)["drifts"]) {
-    if (drift.is_object() && drift.value("flagged", false)) {
-      signatures.insert(DriftSignature(drift.value("property", ""), engine));
+    if (drift.is_object() && drift.contains("flagged") && drift["flagged"] == true) {
+      signatures.insert(DriftSignature(TextAt(drift, "property"), engine));
     }
   }
   return signatures;

@@ -23,6 +23,11 @@ void LayerDistance::AddRow(absl::Span<const Float> a, absl::Span<const Float> b)
     ++zero_norms_;
     return;
   }
+  if (!std::isfinite(difference)) {  // as far away as can be, never left out
+    cosines_.push_back(-1);
+    relative_.push_back(std::numeric_limits<double>::infinity());
+    return;
+  }
   cosines_.push_back(product / (std::sqrt(a_square) * std::sqrt(b_square)));
   relative_.push_back(std::sqrt(difference / a_square));
 }

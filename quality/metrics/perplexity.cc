@@ -16,10 +16,6 @@ std::vector<Window> Overlapping(const WindowPlan& plan, int64_t tokens) {
     Window window{.begin = begin, .end = std::min(begin + plan.length, tokens)};
     window.first_target = scored;
     window.last_target = scored = window.end;
-    // Transformers' page weights a window by its valid labels less one, although only the first
-    // window has a label that predicts nothing.
-    const bool loses_one = plan.scheme == Scheme::kHf && begin > 0;
-    window.weight = static_cast<double>(window.targets() - (loses_one ? 1 : 0));
     windows.push_back(window);
   }
   return windows;
@@ -32,7 +28,6 @@ std::vector<Window> Disjoint(const WindowPlan& plan, int64_t tokens) {
     window.first_target = begin + plan.length / 2 + 1;
     window.last_target = window.end;
     window.replace_first_by_bos = true;
-    window.weight = static_cast<double>(window.targets());
     if (window.targets() > 0) windows.push_back(window);
   }
   return windows;
@@ -53,16 +48,20 @@ std::vector<Window> PlanWindows(const WindowPlan& plan, int64_t tokens) {
   return plan.scheme == Scheme::kLlamaCpp ? Disjoint(plan, tokens) : Overlapping(plan, tokens);
 }
 
-double Perplexity(absl::Span<const Window> windows, absl::Span<const std::vector<double>> nll) {
-  CompensatedSum sum, weight;
-  for (size_t w = 0; w < windows.size(); ++w) {
+double Perplexity(Scheme scheme, absl::Span<const std::vector<double>> nll) {
+  CompensatedSum sum, weights;
+  for (size_t w = 0; w < nll.size(); ++w) {
     if (nll[w].empty()) continue;
     CompensatedSum window;
     for (const double value : nll[w]) window += value;
-    sum += window.value() * (windows[w].weight / static_cast<double>(nll[w].size()));
-    weight += windows[w].weight;
+    const auto targets = static_cast<double>(nll[w].size());
+    // Transformers' page weights a window by its valid labels less one, although only the first
+    // window has a label that predicts nothing.
+    const double weight = targets - (scheme == Scheme::kHf && w > 0 ? 1 : 0);
+    sum += window.value() * (weight / targets);
+    weights += weight;
   }
-  return std::exp(sum.value() / weight.value());
+  return std::exp(sum.value() / weights.value());
 }
 
 PerplexityRatio ComparePerplexity(absl::Span<const std::vector<double>> reference_nll,

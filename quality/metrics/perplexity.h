@@ -35,7 +35,6 @@ struct Window {
   int64_t begin = 0, end = 0;                 // its tokens; state is reset before the first
   int64_t first_target = 0, last_target = 0;  // tokens that are scored: [first, last)
   bool replace_first_by_bos = false;          // kLlamaCpp: where the tokenizer adds one
-  double weight = 0;  // of the window's mean NLL: its targets, except for kHf
 
   int64_t targets() const { return last_target - first_target; }
 };
@@ -44,9 +43,10 @@ struct Window {
 std::string PlanError(const WindowPlan& plan);
 std::vector<Window> PlanWindows(const WindowPlan& plan, int64_t tokens);
 
-// exp(weighted mean of window means); +inf or NaN where a score is not finite: a failure, never
-// skipped. `nll` [windows][targets], in nats.
-double Perplexity(absl::Span<const Window> windows, absl::Span<const std::vector<double>> nll);
+// exp(weighted mean of window means), a window weighing as many as its targets (kHf: all but the
+// first one less); +inf or NaN where a score is not finite: a failure, never skipped. `nll`
+// [windows][targets], in nats.
+double Perplexity(Scheme scheme, absl::Span<const std::vector<double>> nll);
 
 // Both sides scored the same targets. The interval is that of the paired differences, clustered by
 // window or document.

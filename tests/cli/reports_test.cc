@@ -150,6 +150,11 @@ TEST_F(BaselineTest, SaysWhatIsWrongWithAFile) {
     EXPECT_THAT(std::string(read.status().message()), HasSubstr("baseline.json")) << text;
   }
   EXPECT_FALSE(ReadBaseline("no/such.json").ok());
+  // What is of another type is as if it were not there.
+  const auto other = ReadBaseline(
+      File(R"({"findings": [], "engine": 5, "drifts": [3, {"flagged": 1, "property": []}]})"));
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_THAT(*other, testing::IsEmpty());
 }
 
 TEST_F(BaselineTest, OnlyNewSignaturesFail) {

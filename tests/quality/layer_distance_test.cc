@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 namespace crosscheck::quality {
@@ -36,6 +37,17 @@ TEST(LayerDistance, ZeroNormsAreCountedAndNotAveraged) {
   EXPECT_EQ(distance.Summary().zero_norms, 2);
   EXPECT_EQ(distance.Summary().positions, 1);
   EXPECT_EQ(distance.Summary().cosine_mean, 0);
+}
+
+TEST(LayerDistance, WhatIsNoNumberIsAsFarAsCanBe) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  LayerDistance distance;
+  for (int i = 0; i < 9; ++i) distance.Add(std::vector<float>{1, 0}, std::vector<float>{1, 0});
+  distance.Add(std::vector<float>{1, 0}, std::vector<float>{nan, 0});
+  const LayerDistance::Result r = distance.Summary();
+  EXPECT_EQ(r.positions, 10);
+  EXPECT_EQ(r.cosine_least, -1);
+  EXPECT_TRUE(std::isinf(r.relative_largest));
 }
 
 TEST(LayerDistance, QuantilesOverPositions) {
