@@ -233,12 +233,15 @@ TEST_F(ForeignDumpsTest, NumbersThatNoTrackCanHaveAreRefused) {
 }
 
 TEST_F(ForeignDumpsTest, MoreItemsThanAShardCanHoldAreRefused) {
-  EXPECT_THAT(RefusalOf("",
-                        "lines = open(f'{folder}/done.jsonl').readlines(); "
-                        "line = json.loads(lines[-1]); line['last'] = 2**31 - 1; "
-                        "open(f'{folder}/done.jsonl', 'w').writelines("
-                        "lines[:-1] + [json.dumps(line) + '\\n'])"),
-              HasSubstr("can hold"));
+  const std::string claim = R"(
+lines = open(f'{folder}/done.jsonl').readlines()
+done = json.loads(lines[-1])
+shard = f'{folder}/shards/' + done['track'] + '.%06d-%06d.safetensors'
+os.rename(shard % (done['first'], done['last'] - 1), shard % (done['first'], 2**31 - 2))
+done['last'] = 2**31 - 1
+open(f'{folder}/done.jsonl', 'w').writelines(lines[:-1] + [json.dumps(done) + chr(10)])
+)";
+  EXPECT_THAT(RefusalOf("", claim), HasSubstr("can hold"));
 }
 
 constexpr char kModel[] = "seeds/checkpoints/tiny-qwen35";
