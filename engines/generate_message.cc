@@ -1,32 +1,34 @@
 #include "engines/generate_message.h"
 
-#include <utility>
-
 namespace crosscheck {
 
+// Field by field: a braced list makes an array of every pair first, and requests are made for every
+// case.
 Json SamplingJson(const SamplingParameters& parameters) {
-  return {{"temperature", parameters.temperature},
-          {"top_k", parameters.top_k},
-          {"top_p", parameters.top_p},
-          {"min_p", parameters.min_p},
-          {"repetition_penalty", parameters.repetition_penalty},
-          {"frequency_penalty", 0},
-          {"presence_penalty", 0}};
+  Json sampling;
+  sampling["temperature"] = parameters.temperature;
+  sampling["top_k"] = parameters.top_k;
+  sampling["top_p"] = parameters.top_p;
+  sampling["min_p"] = parameters.min_p;
+  sampling["repetition_penalty"] = parameters.repetition_penalty;
+  sampling["frequency_penalty"] = 0;
+  sampling["presence_penalty"] = 0;
+  return sampling;
 }
 
 Message GenerateMessage(const std::vector<int32_t>& ids, int max_tokens,
                         const SamplingParameters& parameters, uint64_t seed) {
-  Json sampling = SamplingJson(parameters);
-  sampling["seed"] = seed;
   Message request;
-  request.head = {{"op", "generate"},
-                  {"ids", ids},
-                  {"path", "session"},
-                  {"max_tokens", max_tokens},
-                  {"sampling", std::move(sampling)},
-                  {"stop", Json::array()},
-                  {"logprobs", false},
-                  {"stream", false}};
+  Json& head = request.head;
+  head["op"] = "generate";
+  head["ids"] = ids;
+  head["path"] = "session";
+  head["max_tokens"] = max_tokens;
+  head["sampling"] = SamplingJson(parameters);
+  head["sampling"]["seed"] = seed;
+  head["stop"] = Json::array();
+  head["logprobs"] = false;
+  head["stream"] = false;
   return request;
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "fuzz/smoke.h"
 #include "properties/judges/drift.h"
 
@@ -50,7 +51,7 @@ class Tally {
  private:
   struct Counts {
     PropertyReport report;
-    std::map<std::string, int64_t> labels;
+    absl::flat_hash_map<std::string, int64_t> labels;
     std::map<std::pair<std::string, std::string>, std::vector<float>> ratios;  // by path and metric
     std::string first_setup_error;
     DriftTest drift;
@@ -62,7 +63,7 @@ class Tally {
 
   const SmokeOptions& options_;
   const std::string engine_version_;
-  std::map<std::string, const BucketBounds*> bounds_;  // by the name that verdicts give
+  absl::flat_hash_map<std::string, const BucketBounds*> bounds_;  // by the name that verdicts give
   std::map<const Property*, Counts> counts_;
   std::vector<Bucket> buckets_;
 };

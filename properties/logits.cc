@@ -22,7 +22,8 @@ std::vector<int32_t> PaddedIds(const SequenceCase& sequence, int vocab) {
 }
 
 Json SequenceJson(const SequenceCase& sequence, int vocab, ModelPath path) {
-  Json json = {{"ids", PaddedIds(sequence, vocab)}};
+  Json json;
+  json["ids"] = PaddedIds(sequence, vocab);
   if (path == ModelPath::kSession && !sequence.chunks.empty()) {
     std::vector<int32_t> chunks = sequence.chunks;
     chunks.front() += sequence.left_padding;
@@ -47,6 +48,7 @@ int PrefillLength(const SequenceCase& sequence) {
 std::optional<std::vector<int>> ReadPositions(const Json& json) {
   if (!json.is_array()) return std::nullopt;
   std::vector<int> positions;
+  positions.reserve(json.size());
   for (const Json& value : json) {
     if (!value.is_number_integer()) return std::nullopt;
     int64_t position = value.get<int64_t>();
@@ -94,6 +96,7 @@ absl::StatusOr<SequenceLogits> ReadSequence(const Message& answer, const ModelRu
   SequenceLogits logits{
       .positions = {}, .vocab = c.model->spec.vocab, .values = *std::move(values)};
   size_t padding_rows = 0;
+  logits.positions.reserve(positions->size());
   for (int position : *positions) {
     if (position < sequence.left_padding) {
       ++padding_rows;
@@ -143,10 +146,14 @@ bool PathRan(const Json& head, const ModelRunCase& c, ModelPath path) {
   return Counted(head, "prefill") && (!steps || Counted(head, "step"));
 }
 
-ModelRunCase Unpadded(const ModelRunCase& c) {
+// Calls `use` with the case without its padding; few cases have any, and only these are copied.
+template <class Use>
+auto Unpadded(const ModelRunCase& c, const Use& use) {
+  const auto is_padded = [](const SequenceCase& sequence) { return sequence.left_padding > 0; };
+  if (std::none_of(c.sequences.begin(), c.sequences.end(), is_padded)) return use(c);
   ModelRunCase unpadded = c;
   for (SequenceCase& sequence : unpadded.sequences) sequence.left_padding = 0;
-  return unpadded;
+  return use(unpadded);
 }
 
 }  // namespace
@@ -157,10 +164,10 @@ Message LogitsRequest(const ModelRunCase& c, ModelPath path) {
     sequences.push_back(SequenceJson(sequence, c.model->spec.vocab, path));
   }
   Message request;
-  request.head = {{"op", "logits"},
-                  {"path", PathName(path)},
-                  {"batched", false},
-                  {"sequences", std::move(sequences)}};
+  request.head["op"] = "logits";
+  request.head["path"] = PathName(path);
+  request.head["batched"] = false;
+  request.head["sequences"] = std::move(sequences);
   return request;
 }
 
@@ -174,7 +181,9 @@ Message ReferenceLogitsRequest(const ModelRunCase& c, ModelPath path) {
 }
 
 Message ExactRequest(const ModelRunCase& c) {
-  return ReferenceLogitsRequest(Unpadded(c), ModelPath::kReadout);
+  return Unpadded(c, [](const ModelRunCase& unpadded) {
+    return ReferenceLogitsRequest(unpadded, ModelPath::kReadout);
+  });
 }
 
 absl::StatusOr<LogitsAnswer> ReadLogits(const Message& answer, const ModelRunCase& c,
@@ -198,7 +207,9 @@ absl::StatusOr<LogitsAnswer> ReadLogits(const Message& answer, const ModelRunCas
 }
 
 absl::StatusOr<LogitsAnswer> ReadExact(const Message& answer, const ModelRunCase& c) {
-  return ReadLogits(answer, Unpadded(c), ModelPath::kReadout);
+  return Unpadded(c, [&](const ModelRunCase& unpadded) {
+    return ReadLogits(answer, unpadded, ModelPath::kReadout);
+  });
 }
 
 DistancePool PoolDistances(const LogitsAnswer& exact, const LogitsAnswer& other,

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "reference/json_input.h"
+#include "reference/usual_json.h"
 
 namespace crosscheck {
 namespace {
@@ -200,7 +202,8 @@ std::string EncodeSafetensors(const std::vector<Tensor>& tensors) {
 namespace {
 
 absl::StatusOr<json> ParseHeader(std::string_view header) {
-  absl::StatusOr<json> parsed = ParseJson(header);
+  std::optional<json> usual = ParseUsualJson(header);
+  absl::StatusOr<json> parsed = usual ? *std::move(usual) : ParseJson(header);
   if (!parsed.ok()) {
     return absl::DataLossError(
         absl::StrCat("safetensors header: ", std::string(parsed.status().message())));

@@ -180,6 +180,7 @@ void LabelRelation(const ModelRunCase& c, std::vector<std::string>& labels) {
 
 static std::vector<std::string> Labels(const ModelRunCase& c) {
   std::vector<std::string> labels;
+  labels.reserve(32);  // more than a case has
   LabelModel(*c.model, labels);
   labels.push_back(absl::StrCat("path:", PathName(c.path)));
   LabelSequences(c, labels);

@@ -1,7 +1,6 @@
 #include "properties/visitors/ranges.h"
 
 #include <algorithm>
-#include <set>
 #include <string_view>
 #include <utility>
 
@@ -14,6 +13,7 @@ namespace {
 class RangeVisitor final : public FieldVisitor {
  public:
   using Range = std::pair<std::string_view, uint64_t>;
+  RangeVisitor() { ranges_.reserve(kUsualFields); }
   const std::vector<Range>& ranges() const { return ranges_; }
 
  protected:
@@ -27,6 +27,7 @@ class RangeVisitor final : public FieldVisitor {
   }
 
  private:
+  static constexpr size_t kUsualFields = 128;  // a case has more only with long lists
   std::vector<Range> ranges_;
 };
 
@@ -38,12 +39,14 @@ std::vector<std::string> NarrowedFields(const Case& c, const Limits& limits, con
   RangeVisitor wide;
   c.subject().visit(c, narrow, limits);
   c.subject().visit(c, wide, open);
-  std::set<std::string> names;
+  std::vector<std::string_view> names;
   const size_t count = std::min(narrow.ranges().size(), wide.ranges().size());
   for (size_t i = 0; i < count; ++i) {
     const auto& [name, max] = narrow.ranges()[i];
-    if (max < wide.ranges()[i].second) names.emplace(name);
+    if (max >= wide.ranges()[i].second) continue;
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
+  std::sort(names.begin(), names.end());
   return {names.begin(), names.end()};
 }
 

@@ -10,16 +10,20 @@ void AppendNumber(uint64_t number, int bytes, std::string* out) {
   }
 }
 
+void AppendScalar(uint64_t index, std::string* out) {
+  if (index < 0xff) {
+    out->push_back(static_cast<char>(index));
+  } else {
+    AppendNumber(0xff, 1, out);
+    AppendNumber(index, 4, out);
+  }
+}
+
 }  // namespace
 
 std::string ScalarBytes(uint64_t index) {
   std::string bytes;
-  if (index < 0xff) {
-    AppendNumber(index, 1, &bytes);
-  } else {
-    AppendNumber(0xff, 1, &bytes);
-    AppendNumber(index, 4, &bytes);
-  }
+  AppendScalar(index, &bytes);
   return bytes;
 }
 
@@ -27,7 +31,7 @@ uint64_t WriteVisitor::Scalar(const ScalarField& field, uint64_t index) {
   if (field.seed) {
     AppendNumber(index, 8, &bytes_);
   } else {
-    bytes_ += ScalarBytes(index);
+    AppendScalar(index, &bytes_);
   }
   return index;
 }
