@@ -1,6 +1,5 @@
 #include "engines/message.h"
 
-#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -15,66 +14,8 @@ namespace {
 constexpr int kMaxNesting =
     64;  // the parser recurses through nothing, but a deep value costs memory and time
 
-constexpr size_t kUsualHeadBytes = 512;
-
 std::string Dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-void AppendString(const std::string& text, std::string* out) {
-  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
-    return c >= ' ' && c < 127 && c != '"' && c != '\\';
-  });
-  if (plain) {
-    absl::StrAppend(out, "\"", text, "\"");
-  } else {
-    out->append(Dump(text));
-  }
-}
-
-// What Dump gives: a head is mostly lists of integers, for which it is four times as fast.
-void AppendJson(const Json& value, std::string* out) {
-  switch (value.type()) {
-    case Json::value_t::object:
-      out->push_back('{');
-      for (auto field = value.begin(); field != value.end(); ++field) {
-        if (field != value.begin()) out->push_back(',');
-        AppendString(field.key(), out);
-        out->push_back(':');
-        AppendJson(*field, out);
-      }
-      out->push_back('}');
-      return;
-    case Json::value_t::array:
-      out->push_back('[');
-      for (size_t i = 0; i < value.size(); ++i) {
-        if (i > 0) out->push_back(',');
-        AppendJson(value[i], out);
-      }
-      out->push_back(']');
-      return;
-    case Json::value_t::string:
-      AppendString(value.get_ref<const std::string&>(), out);
-      return;
-    case Json::value_t::number_unsigned:
-      absl::StrAppend(out, value.get<uint64_t>());
-      return;
-    case Json::value_t::number_integer:
-      absl::StrAppend(out, value.get<int64_t>());
-      return;
-    case Json::value_t::boolean:
-      out->append(value.get<bool>() ? "true" : "false");
-      return;
-    default:
-      out->append(Dump(value));
-  }
-}
-
-std::string HeadText(const Json& head) {
-  std::string text;
-  text.reserve(kUsualHeadBytes);
-  AppendJson(head, &text);
-  return text;
 }
 
 std::string Frame(std::string_view head, const std::vector<Tensor>& tensors) {
@@ -120,16 +61,16 @@ const Tensor* Message::Find(std::string_view name) const {
 }
 
 std::string EncodeFrame(const Message& message) {
-  return Frame(HeadText(message.head), message.tensors);
+  return Frame(Dump(message.head), message.tensors);
 }
 
 std::string EncodeFrame(const Message& message, int64_t id) {
   if (message.head.contains("id")) {
     Json head = message.head;
     head["id"] = id;
-    return Frame(HeadText(head), message.tensors);
+    return Frame(Dump(head), message.tensors);
   }
-  const std::string rest = HeadText(message.head);
+  const std::string rest = Dump(message.head);
   std::string head = absl::StrCat("{\"id\":", id);
   if (message.head.empty()) {
     head += '}';
