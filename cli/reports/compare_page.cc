@@ -130,7 +130,8 @@ class WorstPrompts {
     Markup token = absl::StrCat(id);
     if (decoder_ == nullptr) return token;
     const auto text = decoder_->Decode({id});
-    return text.ok() ? token + " " + Code("«" + *text + "»") : token;
+    return text.ok() ? token + " " + Element("code", {{"class", "token"}}, "«" + *text + "»")
+                     : token;
   }
 
   // The last tokens before the divergence.

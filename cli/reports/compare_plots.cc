@@ -176,6 +176,10 @@ Plot SizeAgainstQuality(const Comparison& comparison) {
   return plot;
 }
 
+std::string LayerName(const quality::LayerStage& stage) {
+  return stage.layer < 0 ? "–" : fmt::format("L{:02}", stage.layer);
+}
+
 }  // namespace
 
 HeatMap LayerMap(const ConfigurationResult& result) {
@@ -190,25 +194,27 @@ HeatMap LayerMap(const ConfigurationResult& result) {
               .corner = "layer",
               .columns = {},
               .rows = {}};
+  const auto value_of = [&](const quality::LayerStage& stage) {
+    return added ? stage.added_error_ratio : stage.relative_error_mean;
+  };
+  const auto row_of = [&](const quality::LayerStage& stage) {
+    return std::find_if(map.rows.begin(), map.rows.end(),
+                        [&](const auto& row) { return row.first == LayerName(stage); });
+  };
   for (const quality::LayerStage& stage : result.layers) {
+    if (!std::isfinite(value_of(stage))) continue;
     if (std::find(map.columns.begin(), map.columns.end(), stage.stage) == map.columns.end()) {
       map.columns.push_back(stage.stage);
     }
-    const std::string name = stage.layer < 0 ? "–" : fmt::format("L{:02}", stage.layer);
-    const auto row = std::find_if(map.rows.begin(), map.rows.end(),
-                                  [&](const auto& other) { return other.first == name; });
-    if (row == map.rows.end()) map.rows.emplace_back(name, std::vector<HeatMap::Cell>());
+    if (row_of(stage) == map.rows.end()) map.rows.push_back({LayerName(stage), {}});
   }
   for (auto& [name, cells] : map.rows) cells.resize(map.columns.size());
   for (const quality::LayerStage& stage : result.layers) {
-    const double value = added ? stage.added_error_ratio : stage.relative_error_mean;
+    const double value = value_of(stage);
     if (!std::isfinite(value)) continue;
     const auto column = std::find(map.columns.begin(), map.columns.end(), stage.stage);
-    const std::string name = stage.layer < 0 ? "–" : fmt::format("L{:02}", stage.layer);
-    const auto row = std::find_if(map.rows.begin(), map.rows.end(),
-                                  [&](const auto& other) { return other.first == name; });
     const double decade = value > 0 ? std::log10(value) : -INFINITY;
-    row->second[static_cast<size_t>(column - map.columns.begin())] = {
+    row_of(stage)->second[static_cast<size_t>(column - map.columns.begin())] = {
         .shade = std::clamp((decade - kLeastShade) / (kLargestShade - kLeastShade), 0.0, 1.0),
         .text = value > 0 ? fmt::format("{:.1f}", decade) : "0",
         .marked = added && value > 1};

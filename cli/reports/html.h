@@ -43,7 +43,7 @@ struct HeatMap {
   Markup Render() const;
 };
 
-// Folded until it is opened; printed open where the reader opened it.
+// Folded on a screen until it is opened; always open in print.
 Markup Folded(const Markup& summary, const Markup& inside, bool open = false);
 Markup Paragraph(const Markup& inside);
 Markup CodeBlock(std::string_view text);

@@ -45,11 +45,12 @@ th, td { text-align: left; font-weight: normal; padding: .28rem .7rem .28rem 0; 
 thead th { color: var(--faint); border-bottom: 1px solid var(--line); vertical-align: bottom; }
 tbody th { overflow-wrap: break-word; min-width: 8rem; }
 tbody td:not(.n) { min-width: 6.5rem; } td code { display: inline-block; min-width: 11rem; }
+td code.token { min-width: 0; overflow-wrap: normal; }
 .n { text-align: right; white-space: nowrap; }
 table.heat tbody td, table.heat thead th { min-width: 0; text-align: center; padding: .15rem .35rem; border: 1px solid var(--paper); }
 table.heat tbody th { border: 0; padding: .15rem .6rem .15rem 0; min-width: 0; white-space: nowrap; }
 table.heat thead th { white-space: nowrap; font-size: .75rem; }
-table.heat thead th.turned { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; padding: .35rem 0; }
+table.heat thead th.turned { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; vertical-align: middle; padding: .35rem 0; }
 table.heat td { background: rgba(var(--shade), calc(.36 * var(--v, 0))); }
 table.heat td.mark { outline: 2px solid var(--bad); outline-offset: -2px; font-weight: 700; }
 code, pre { font: .84em/1.45 ui-monospace, "DejaVu Sans Mono", Consolas, monospace; unicode-bidi: isolate; }
@@ -79,6 +80,7 @@ svg.mix { width: 9rem; height: .8rem; margin-top: .3rem; }
 footer { color: var(--faint); font-size: .85rem; padding-bottom: 3rem; margin-top: 3rem; overflow-wrap: anywhere; }
 @media print {
   body { font-size: 10pt; } nav { display: none; } h2, h3, figcaption { break-after: avoid; }
+  details::details-content { content-visibility: visible; block-size: auto; }
   figure, tr { break-inside: avoid; } .scroll { overflow: visible; } a { color: inherit; text-decoration: none; }
 }
 )css";
