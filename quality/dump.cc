@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "quality/sha256.h"
+#include "quality/shard_index.h"
 #include "reference/json_input.h"
 #include "reference/safetensors.h"
 
@@ -108,6 +109,7 @@ std::string FirstDifference(const Json& a, const Json& b, const std::string& pat
 }
 
 absl::StatusOr<Json> ModelIdentity(const std::string& folder) {
+  if (absl::Status shards = CheckShardIndex(folder); !shards.ok()) return shards;
   Json files = Json::object();
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {

@@ -100,7 +100,7 @@ class DumpReader {
 };
 
 // Every file that determines what the model in `folder` computes: config.json and the weights, by
-// name with their SHA-256.
+// name with their SHA-256. FailedPrecondition: shards and their index disagree (shard_index.h).
 absl::StatusOr<Json> ModelIdentity(const std::string& folder);
 
 // The first key path at which two manifests differ, with both values, or "".
