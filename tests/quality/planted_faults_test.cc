@@ -8,6 +8,7 @@
 
 #include "quality/apply_gates.h"
 #include "quality/compare.h"
+#include "reference/error_bound.h"
 #include "reference/safetensors.h"
 #include "tests/own_folder.h"
 
@@ -140,9 +141,15 @@ TEST(PlantedFaultsTest, AnotherBaseOfTheRotationShowsLaterAndLater) {
 
 TEST(PlantedFaultsTest, AFaultOfTheDecodePathIsSeenTokenByTokenAndNotInPrefill) {
   if (!Tokenizer::Load(kModel).ok()) GTEST_SKIP() << "crosscheck-oracle is not built";
+  const ConfigurationResult clean = Measure("fp32@faulty:none", "", 0, true);
   const ConfigurationResult result = Measure("fp32@faulty:decode_rows", "", 0, true);
-  EXPECT_LT(std::abs(Value(result, "perplexity_log_ratio")), 1e-6);
-  EXPECT_GT(std::abs(Value(result, "perplexity_log_ratio_steps")), 1e-4);
+  // An engine may err by kReferenceMultiplier times what the same arithmetic without the fault errs
+  // by (judging.md 3.1): less is rounding, more is not.
+  const auto of_clean = [&](const std::string& metric) {
+    return std::abs(Value(result, metric)) / std::abs(Value(clean, metric));
+  };
+  EXPECT_LE(of_clean("perplexity_log_ratio"), kReferenceMultiplier);
+  EXPECT_GT(of_clean("perplexity_log_ratio_steps"), kReferenceMultiplier);
   EXPECT_GT(Value(result, "kl_mean"), 1e-3);
 }
 
@@ -170,12 +177,14 @@ TEST(PlantedFaultsTest, WrongRotationsShowInAttentionOnly) {
 }
 
 TEST(PlantedFaultsTest, ASamplerThatIsTooHotIsSeenByItsDrawsAndNotByKl) {
-  const ConfigurationResult clean = Measure("fp32@faulty:none", "", 3);
+  constexpr int kPositions = 3;
+  const ConfigurationResult clean = Measure("fp32@faulty:none", "", kPositions);
   EXPECT_THAT(clean.findings, testing::IsEmpty());
   EXPECT_GT(Value(clean, "sampler_p_value"), 1e-3);
-  EXPECT_GT(Value(clean, "sampler_cells"), 3);     // more than one of each position
+  // A position of k cells has k - 1 degrees of freedom: with one each, nothing could be seen.
+  EXPECT_GT(Value(clean, "sampler_cells"), kPositions);
   ASSERT_GT(Value(clean, "sampler_power"), 0.99);  // else the test below proves nothing
-  const ConfigurationResult hot = Measure("fp32@faulty:sampler_temperature", "", 3);
+  const ConfigurationResult hot = Measure("fp32@faulty:sampler_temperature", "", kPositions);
   EXPECT_LT(Value(hot, "kl_mean"), 1e-10);
   EXPECT_LT(Value(hot, "sampled_kl_mean"), 1e-10);
   EXPECT_LT(Value(hot, "sampler_p_value"), 1e-6);
