@@ -9,6 +9,7 @@
 #include "quality/dump_table.h"
 #include "quality/metrics/greedy_match.h"
 #include "quality/position_stat.h"
+#include "quality/stop_text.h"
 
 namespace crosscheck::quality {
 namespace {
@@ -24,7 +25,7 @@ absl::StatusOr<GreedyRun> ReadRun(DumpReader& dump, int item) {
     return absl::FailedPreconditionError(
         absl::StrCat(dump.folder(), ": ", (*ids)->name, " or its end is no I32"));
   }
-  return GreedyRun{(*ids)->As<int32_t>(), (*ended)->As<int32_t>()[0] != 0 ? "eos" : "length"};
+  return GreedyRun{(*ids)->As<int32_t>(), EndName((*ended)->As<int32_t>()[0])};
 }
 
 Estimate Rate(int matches, int prompts) {

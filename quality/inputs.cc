@@ -37,9 +37,9 @@ absl::StatusOr<std::vector<int32_t>> ReadText(const InputOptions& options, Token
 absl::StatusOr<std::unique_ptr<Tokenizer>> OpenTokenizer(const InputOptions& options,
                                                          const std::string& model_folder,
                                                          const std::vector<Prompt>& prompts) {
-  const bool needed =
-      !options.text_file.empty() ||
-      std::any_of(prompts.begin(), prompts.end(), [](const Prompt& p) { return p.ids.empty(); });
+  const bool needed = !options.text_file.empty() ||
+                      std::any_of(prompts.begin(), prompts.end(),
+                                  [](const Prompt& p) { return p.ids.empty() || !p.stop.empty(); });
   auto tokenizer = Tokenizer::Load(model_folder);
   if (!tokenizer.ok() && !needed) return std::unique_ptr<Tokenizer>();
   return tokenizer;
@@ -112,7 +112,10 @@ absl::StatusOr<Inputs> ReadInputs(const InputOptions& options, const std::string
   if (options.shuffled) {
     inputs.order = PromptOrder(static_cast<int>(inputs.prompts.size()), inputs.given, options.seed);
   }
-  for (Prompt& prompt : inputs.prompts) prompt.max_tokens = max_tokens;
+  for (Prompt& prompt : inputs.prompts) {
+    prompt.max_tokens =
+        prompt.max_tokens > 0 ? std::min(prompt.max_tokens, max_tokens) : max_tokens;
+  }
   absl::Status fits = FitPrompts(context, vocab, options.truncate_left, &inputs.prompts);
   if (!fits.ok()) return fits;
   auto tasks = ReadTasks(options.tasks, tokenizer->get(), context);

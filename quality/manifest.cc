@@ -1,6 +1,7 @@
 #include "quality/manifest.h"
 
 #include "absl/strings/str_cat.h"
+#include "quality/compare_plan.h"
 #include "quality/position_metrics.h"
 #include "quality/position_stat.h"
 
@@ -21,6 +22,18 @@ Json Tasks(const Inputs& inputs) {
                      {"files", files}});
   }
   return tasks;
+}
+
+// Greedy runs, and the prompts that end theirs in a way of their own.
+Json Greedy(const Inputs& inputs, const CompareOptions& options) {
+  Json greedy = {{"tokens", options.greedy_tokens}};
+  for (const Prompt& prompt : inputs.prompts) {
+    if (prompt.max_tokens < LongestRun(options)) {
+      greedy["max_tokens"][prompt.id] = prompt.max_tokens;
+    }
+    if (!prompt.stop.empty()) greedy["stop"][prompt.id] = prompt.stop;
+  }
+  return greedy;
 }
 
 }  // namespace
@@ -50,7 +63,7 @@ Json MakeManifest(std::string_view role, const Side& side, const Json& model, co
   Json manifest = DescribeSide(role, side, model);
   manifest.update({{"tokenizer", inputs.tokenizer},
                    {"tracks",
-                    {{"greedy", {{"tokens", options.greedy_tokens}}},
+                    {{"greedy", Greedy(inputs, options)},
                      {"forced", {{"positions", options.forced_positions}}},
                      {"text",
                       {{"scheme", kSchemeNames[static_cast<size_t>(options.inputs.windows.scheme)]},

@@ -181,7 +181,7 @@ std::string PromptLine(const Prompt& prompt) {
   nlohmann::ordered_json json = {{"id", prompt.id}, {"kind", prompt.kind}};
   if (!prompt.text.empty()) json["text"] = prompt.text;
   if (!prompt.ids.empty()) json["ids"] = prompt.ids;
-  json["max_tokens"] = prompt.max_tokens;
+  if (prompt.max_tokens > 0) json["max_tokens"] = prompt.max_tokens;
   json["template"] = kPromptTemplateNames[static_cast<size_t>(prompt.chat_template)];
   if (!prompt.stop.empty()) json["stop"] = prompt.stop;
   if (prompt.reference.has_value()) json["reference"] = *prompt.reference;

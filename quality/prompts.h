@@ -28,9 +28,9 @@ struct Prompt {
   std::string kind = "other";  // the report groups by it
   std::string text;            // "" where only ids are given
   std::vector<int32_t> ids;    // given, or from the tokenizer (prompt_ids.h); else empty
-  int max_tokens = 50;         // of the greedy continuation
+  int max_tokens = 0;          // of the greedy continuation; 0: as many as the run asks for
   PromptTemplate chat_template = PromptTemplate::kNone;
-  std::vector<std::string> stop;         // texts that end the continuation
+  std::vector<std::string> stop;  // the token that completes one of these texts is the last one
   std::optional<std::string> reference;  // an expected answer
 };
 

@@ -52,6 +52,13 @@ class GoldenRecorder {
                              options_.greedy_tokens);
     if (!inputs.ok()) return inputs.status();
     inputs_ = *std::move(inputs);
+    for (const Prompt& prompt : inputs_.prompts) {
+      if (prompt.stop.empty() && prompt.max_tokens == options_.greedy_tokens) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("prompt \"", prompt.id,
+                       "\" has \"stop\" or a smaller \"max_tokens\"; a golden has the same number "
+                       "of tokens of every prompt (--greedy-tokens)"));
+    }
     golden_.index.engine = ReferenceEngineOf(options_.reference);
     golden_.index.model =
         fs::proximate(fs::absolute(options_.model), fs::absolute(options_.folder));

@@ -10,6 +10,7 @@
 #include "quality/layers.h"
 #include "quality/metrics/top_k.h"
 #include "quality/position_stat.h"
+#include "quality/stop_text.h"
 
 namespace crosscheck::quality {
 namespace {
@@ -210,12 +211,14 @@ absl::Status Recorder::Greedy(const std::vector<Prompt>& prompts, int first, int
   total_ = last;
   return ForEachItem(Shards("greedy", last, 1, first), [&](int item, std::vector<Tensor>& tensors) {
     const Prompt& prompt = prompts[static_cast<size_t>(item)];
-    auto generated = Generate("greedy", prompt, max_tokens, 0, 0);
+    const int most = prompt.max_tokens > 0 ? std::min(prompt.max_tokens, max_tokens) : max_tokens;
+    auto generated = Generate("greedy", prompt, most, 0, 0);
     if (!generated.ok()) return generated.status();
+    absl::Status cut = EndAtStopText(options_.decoder, prompt.stop, *generated);
+    if (!cut.ok()) return cut;
     tensors.push_back(Ids(TensorName("greedy", item, "prompt"), prompt.ids));
     tensors.push_back(Ids(TensorName("greedy", item, "ids"), generated->ids));
-    // 1: the model's end-of-sequence id came next; 0: the budget ended it.
-    tensors.push_back(Ids(TensorName("greedy", item, "ended"), {generated->stop != "length"}));
+    tensors.push_back(Ids(TensorName("greedy", item, "ended"), {EndCode(generated->stop)}));
     if (options_.progress) options_.progress("greedy", ++done_, total_);
     return absl::OkStatus();
   });

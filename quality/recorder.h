@@ -16,6 +16,7 @@
 #include "quality/prompts.h"
 #include "quality/reference_rows.h"
 #include "quality/side.h"
+#include "quality/tokenizer.h"
 #include "quality/tracks.h"
 
 namespace crosscheck::quality {
@@ -29,7 +30,8 @@ struct RecordOptions {
   int top_k = 1024, tail_samples = 256;  // of kTopK
   uint64_t seed = 1;                     // of the tail samples
   const std::atomic<bool>* interrupted = nullptr;
-  Cost* cost = nullptr;  // where the time goes, under the name `side`; null: nobody asks
+  Tokenizer* decoder = nullptr;  // for prompts with stop texts; null: none has one
+  Cost* cost = nullptr;          // where the time goes, under the name `side`; null: nobody asks
   std::string side = {};
   // Called after every block of positions.
   std::function<void(std::string_view track, int64_t done, int64_t total)> progress;
@@ -51,8 +53,8 @@ class Recorder {
   // Each writes the shards that the dump does not have yet. Unimplemented: the engine cannot answer
   // this track. Cancelled: interrupted; what was finished is kept.
   absl::Status Logits(const Track& track);
-  // Prompts [first, last), at most `max_tokens` each. Shards begin at `first`, so that a dump goes
-  // on only with the same ranges.
+  // Prompts [first, last), at most `max_tokens` each, or what a prompt itself says. Shards begin at
+  // `first`, so that a dump goes on only with the same ranges.
   absl::Status Greedy(const std::vector<Prompt>& prompts, int first, int last, int max_tokens);
   // `seeds` continuations of each prompt.
   absl::Status Sampled(const std::vector<Prompt>& prompts, int seeds, int max_tokens,

@@ -40,7 +40,7 @@ TEST(Prompts, EveryFieldIsRead) {
   EXPECT_EQ(b.kind, "other");
   EXPECT_EQ(b.text, "");
   EXPECT_THAT(b.ids, ElementsAre(2147483647));
-  EXPECT_EQ(b.max_tokens, 50);
+  EXPECT_EQ(b.max_tokens, 0);
   EXPECT_EQ(b.chat_template, PromptTemplate::kNone);
   EXPECT_EQ(b.reference, std::nullopt);
 }
