@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "fuzz/fuzz_target.h"
-#include "fuzz/targets/unused_coverage_callbacks.h"
 #include "reference/safetensors.h"
 
 namespace {

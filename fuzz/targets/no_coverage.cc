@@ -1,5 +1,5 @@
-// Programs of an instrumented build that no fuzzing engine drives.
-#include "fuzz/targets/unused_coverage_callbacks.h"
+// Programs of an instrumented build that nothing asks for its edges.
+#include <cstdint>
 
 #pragma GCC visibility push(default)  // libraries of the build find them in the program
 extern "C" {

@@ -19,7 +19,7 @@ inline constexpr size_t kGroup = 64;  // neighbours whose maximum is kept
 
 // Terms of a sum in fp32. They are spread over the lanes of a SIMD register; builds that do not
 // vectorise have one lane, which rounds as much after fewer terms.
-#if !defined(__OPTIMIZE__) || __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer)
 inline constexpr size_t kTerms = kGroup;
 #else
 inline constexpr size_t kTerms = 1024;

@@ -256,6 +256,7 @@ TEST(ResourcesTest, MemoryIsTakenApartByWhatProcessesDo) {
 TEST(ResourcesTest, FreedMemoryGoesBackToTheSystem) {
   constexpr int64_t kBlocks = 60'000, kBytes = 900;
   std::vector<std::unique_ptr<char[]>> blocks;
+  blocks.reserve(kBlocks);
   for (int i = 0; i < kBlocks; ++i) blocks.push_back(std::make_unique<char[]>(500 + i % 1000));
   blocks.erase(blocks.begin(), blocks.end() - 1);
   const int64_t kept = MemoryOfCampaign(getpid()).supervisor;

@@ -1,8 +1,5 @@
-// The callbacks of clang's coverage that these programs need and do nothing with. A header with
-// definitions: for the one source file of a program.
-#ifndef CROSSCHECK_FUZZ_TARGETS_UNUSED_COVERAGE_CALLBACKS_H_
-#define CROSSCHECK_FUZZ_TARGETS_UNUSED_COVERAGE_CALLBACKS_H_
-
+// The callbacks of clang's coverage that programs without a fuzzing engine need and do nothing
+// with.
 #include <cstdint>
 
 #pragma GCC visibility push(default)
@@ -25,5 +22,3 @@ void __sanitizer_cov_trace_div8(uint64_t) {}
 void __sanitizer_cov_trace_gep(uintptr_t) {}
 }
 #pragma GCC visibility pop
-
-#endif  // CROSSCHECK_FUZZ_TARGETS_UNUSED_COVERAGE_CALLBACKS_H_
