@@ -106,6 +106,16 @@ bool IsStale(const std::string& path, int* lock) {
   return flock(*lock, LOCK_EX | LOCK_NB) == 0 && fstat(*lock, &info) == 0 && info.st_nlink == 1;
 }
 
+}  // namespace
+
+void RemoveAbandonedScratchFolder(const std::string& path) {
+  int lock = -1;
+  if (IsStale(path, &lock)) RemoveTree(path.c_str());
+  if (lock >= 0) close(lock);
+}
+
+namespace {
+
 void SweepStale(const std::string& base) {
   DIR* folder = opendir(base.c_str());
   if (folder == nullptr) return;
@@ -116,11 +126,7 @@ void SweepStale(const std::string& base) {
     if (name.compare(0, prefix.size(), prefix) == 0) found.push_back(base + "/" + name);
   }
   closedir(folder);
-  for (const std::string& path : found) {
-    int lock = -1;
-    if (IsStale(path, &lock)) RemoveTree(path.c_str());
-    if (lock >= 0) close(lock);
-  }
+  for (const std::string& path : found) RemoveAbandonedScratchFolder(path);
 }
 
 int ReserveSlot(const std::string& path) {
@@ -171,8 +177,8 @@ std::string NewFolder(const std::string& start) {
 bool RemoveTree(const char* path) noexcept { return RemoveAt(AT_FDCWD, path); }
 
 void RemoveAllScratchFolders() noexcept {
-  for (const Slot& slot : slots) {
-    if (slot.ready) RemoveTree(slot.path);
+  for (Slot& slot : slots) {
+    if (slot.ready.exchange(false)) RemoveTree(slot.path);
   }
 }
 
@@ -208,7 +214,9 @@ absl::StatusOr<std::unique_ptr<ScratchFolder>> ScratchFolder::Create(std::string
 // Not in the list any more when the name is free for others.
 ScratchFolder::~ScratchFolder() {
   FreeSlot(slot_);
-  RemoveTree(path_.c_str());
+  struct stat info{};
+  // A signal handler may have removed it already.
+  if (fstat(lock_, &info) == 0 && info.st_nlink == 1) RemoveTree(path_.c_str());
   close(lock_);
 }
 

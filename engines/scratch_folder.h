@@ -39,6 +39,10 @@ class ScratchFolder {
 // and atexit.
 void RemoveAllScratchFolders() noexcept;
 
+// Removes a scratch folder whose process has ended, on that process's behalf; one that a living
+// process holds stays. Names are counted, so the folder of this name may be another's by now.
+void RemoveAbandonedScratchFolder(const std::string& path);
+
 // Removes a file or a folder with all that is in it, without following links. Async-signal-safe.
 // True when it is gone.
 bool RemoveTree(const char* path) noexcept;

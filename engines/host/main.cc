@@ -44,8 +44,6 @@ constexpr bool kLimitsAddressSpace = false;  // its shadow needs terabytes of it
 constexpr bool kLimitsAddressSpace = true;
 #endif
 
-std::atomic<bool> said_bye = false;  // the parent lives and keeps its scratch folder
-
 struct Options {
   uint64_t memory_limit = 0;
   std::string scratch;
@@ -98,7 +96,7 @@ void WatchParent(const std::string& scratch) {
   while (poll(&wait, 1, -1) < 0 && errno == EINTR) {
   }
   std::this_thread::sleep_for(kGrace);
-  if (!said_bye && !scratch.empty()) RemoveTree(scratch.c_str());
+  if (!scratch.empty()) RemoveAbandonedScratchFolder(scratch);
   _exit(0);
 }
 
@@ -224,6 +222,7 @@ void Serve(Engine& engine, int out) {
   FrameReader reader;
   std::string_view frame;
   bool usable = true;
+  bool said_bye = false;
   while (usable && !said_bye && reader.Next(&frame, &usable)) {
     said_bye = IsBye(frame);
     const auto begin = std::chrono::steady_clock::now();
@@ -252,7 +251,7 @@ int Run(const Options& options) {
     return kExitCannotOpen;
   }
   Serve(**engine, out);
-  if (!said_bye && !options.scratch.empty()) RemoveTree(options.scratch.c_str());
+  if (!options.scratch.empty()) RemoveAbandonedScratchFolder(options.scratch);
   return 0;
 }
 

@@ -73,6 +73,57 @@ TEST(ScratchFolderTest, SweepsFoldersOfDeadProcessesAndKeepsThoseOfLivingOnes) {
   EXPECT_TRUE(fs::exists(living->path()));
 }
 
+// What an engine's process does when its parent is gone, perhaps after the next one has begun.
+TEST(ScratchFolderTest, OnlyAnAbandonedFolderIsRemovedOnItsProcessBehalf) {
+  const auto base = Create();
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto dying = ScratchFolder::Create(base->path());
+    _exit(dying.ok() ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 0);
+  std::string name;
+  for (const auto& entry : fs::directory_iterator(base->path())) {
+    if (entry.is_directory()) name = entry.path().string();
+  }
+  auto next = Create(base->path());  // sweeps it and takes its name
+  ASSERT_EQ(next->path(), name);
+  Fill(name);
+  RemoveAbandonedScratchFolder(name);
+  EXPECT_TRUE(fs::exists(name));
+  next.reset();
+  EXPECT_FALSE(fs::exists(name));
+}
+
+TEST(ScratchFolderTest, TheFolderOfADeadProcessIsRemovedOnItsBehalf) {
+  const auto base = Create();
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto dying = ScratchFolder::Create(base->path());
+    _exit(dying.ok() ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  for (const auto& entry : fs::directory_iterator(base->path())) {
+    if (entry.is_directory()) RemoveAbandonedScratchFolder(entry.path().string());
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(base->path()), fs::directory_iterator()), 1);
+}
+
+// After a signal handler the name is free: a destructor must not take the folder that has it now.
+TEST(ScratchFolderTest, AFolderThatWasRemovedForASignalIsNotRemovedAgain) {
+  const auto base = Create();
+  auto first = Create(base->path());
+  const std::string name = first->path();
+  RemoveTree(name.c_str());
+  const auto second = Create(base->path());
+  ASSERT_EQ(second->path(), name);
+  first.reset();
+  EXPECT_TRUE(fs::exists(name));
+}
+
 TEST(ScratchFolderTest, NamesAreCountedSoThatTheyAreTheSameInEveryRun) {
   const auto base = Create();
   const std::string first = Create(base->path())->path();
