@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "quality/dump_check.h"
 #include "quality/golden_item.h"
 #include "quality/metrics/greedy_match.h"
 #include "reference/checkpoint.h"
@@ -173,12 +174,6 @@ class EngineCheck {
 std::string NameOf(const std::string& folder) {
   const fs::path path(folder);
   return (path.has_filename() ? path : path.parent_path()).filename();
-}
-
-// Null where it is not there.
-Json ValueAt(const Json& manifest, const char* pointer) {
-  const Json::json_pointer key(pointer);
-  return manifest.contains(key) ? manifest[key] : Json();
 }
 
 // The checkpoint must be the recorded one, bit for bit.

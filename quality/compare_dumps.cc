@@ -24,11 +24,6 @@ absl::Status SetupError(const absl::Status& status) {
   return {status.code(), absl::StrCat("SETUP_ERROR: ", std::string(status.message()))};
 }
 
-Json Value(const Json& manifest, const std::string& pointer) {
-  const Json::json_pointer key(pointer);
-  return manifest.contains(key) ? manifest[key] : Json();
-}
-
 std::string WordOf(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.is_null() ? "" : value.dump();
 }
@@ -44,8 +39,8 @@ Json Texts(const Json& object) {
 }
 
 std::string EngineText(const Json& manifest) {
-  const std::string name = WordOf(Value(manifest, "/engine/name"));
-  const std::string version = WordOf(Value(manifest, "/engine/version"));
+  const std::string name = WordOf(ValueAt(manifest, "/engine/name"));
+  const std::string version = WordOf(ValueAt(manifest, "/engine/version"));
   return absl::StrCat(name.empty() ? "unnamed engine" : name, version.empty() ? "" : " ", version);
 }
 
@@ -118,13 +113,13 @@ class DumpRunner {
     comparison_.options = options_;
     comparison_.reference = EngineText(manifest);
     comparison_.mode = ModeOf(*reference_);
-    comparison_.model = Texts(Value(manifest, "/model/files"));
+    comparison_.model = Texts(ValueAt(manifest, "/model/files"));
     Inputs& inputs = comparison_.inputs;
     inputs.prompts = *std::move(prompts);
     inputs.prompts_sha256 = HashOfPrompts(inputs.prompts);
-    inputs.text_sha256 = WordOf(Value(manifest, "/text_sha256"));
+    inputs.text_sha256 = WordOf(ValueAt(manifest, "/text_sha256"));
     inputs.given = reference_->Items("forced");
-    inputs.tokenizer = Texts(Value(manifest, "/tokenizer"));
+    inputs.tokenizer = Texts(ValueAt(manifest, "/tokenizer"));
     return ReadParameters(manifest);
   }
 
@@ -134,7 +129,7 @@ class DumpRunner {
     absl::Status status;
     const auto number = [&](const char* key, auto& value) {
       constexpr uint64_t kMost = 1'000'000;
-      const Json stated = Value(manifest, key);
+      const Json stated = ValueAt(manifest, key);
       if (stated.is_null()) return;
       if (stated.is_number_unsigned() && stated >= 1u && stated <= kMost) {
         value = stated;
@@ -148,13 +143,13 @@ class DumpRunner {
     number("/tracks/forced/positions", options.forced_positions);
     number("/tracks/text/window", options.inputs.windows.length);
     number("/tracks/text/stride", options.inputs.windows.stride);
-    const std::string scheme = WordOf(Value(manifest, "/tracks/text/scheme"));
+    const std::string scheme = WordOf(ValueAt(manifest, "/tracks/text/scheme"));
     const auto* const known = std::find(std::begin(kSchemeNames), std::end(kSchemeNames), scheme);
     if (known != std::end(kSchemeNames)) {
       options.inputs.windows.scheme = static_cast<Scheme>(known - std::begin(kSchemeNames));
     }
     comparison_.inputs.scheme = options.inputs.windows.scheme;
-    const Json eos = Value(manifest, "/model/eos");
+    const Json eos = ValueAt(manifest, "/model/eos");
     if (eos.is_number_integer()) eos_ = eos;
     return status;
   }
@@ -172,13 +167,13 @@ class DumpRunner {
     auto tokenizer = Tokenizer::Load(options_.model);
     if (!tokenizer.ok()) return tokenizer.status();
     Inputs& inputs = comparison_.inputs;
-    const std::string sha256 = WordOf(Value(reference_->manifest(), "/tokenizer/sha256"));
+    const std::string sha256 = WordOf(ValueAt(reference_->manifest(), "/tokenizer/sha256"));
     if (!sha256.empty() && sha256 != (*tokenizer)->sha256()) {
       return absl::FailedPreconditionError(
           absl::StrCat("tokenizer.json has SHA-256 ", (*tokenizer)->sha256(), " in ",
                        options_.model, ", ", sha256, " in ", reference_->folder()));
     }
-    const Json context = Value(reference_->manifest(), "/model/context");
+    const Json context = ValueAt(reference_->manifest(), "/model/context");
     auto tasks = ReadTasks(options_.inputs.tasks, tokenizer->get(),
                            context.is_number_integer() ? context.get<int>() : 1 << 30);
     if (!tasks.ok()) return tasks.status();
@@ -243,7 +238,7 @@ class DumpRunner {
     result.configuration = {.name = DumpName(folder), .engine = EngineText(manifest)};
     result.configuration.note = absl::StrCat("from the dump ", folder);
     result.engine_text = EngineText(manifest);
-    result.echo = Value(manifest, "/configuration/echo");
+    result.echo = ValueAt(manifest, "/configuration/echo");
     result.bits_per_weight = std::nan("");
     result.findings = TokenizerFindings(*reference_, **candidate);
     ComputedPairs pairs(*reference_, **candidate);

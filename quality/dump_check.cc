@@ -9,13 +9,14 @@
 #include "quality/position_stat.h"
 
 namespace crosscheck::quality {
-namespace {
 
-const Json& At(const Json& manifest, const std::string& pointer) {
+const Json& ValueAt(const Json& manifest, const std::string& pointer) {
   static const Json kAbsent;
   const Json::json_pointer key(pointer);
   return manifest.contains(key) ? manifest[key] : kAbsent;
 }
+
+namespace {
 
 absl::Status Differ(const DumpReader& reference, const DumpReader& candidate,
                     const std::string& what) {
@@ -26,15 +27,16 @@ absl::Status Differ(const DumpReader& reference, const DumpReader& candidate,
 // Both sides of a key that both state.
 absl::Status CheckStated(const DumpReader& reference, const DumpReader& candidate,
                          const std::string& key) {
-  const Json &ours = At(reference.manifest(), key), &theirs = At(candidate.manifest(), key);
+  const Json &ours = ValueAt(reference.manifest(), key),
+             &theirs = ValueAt(candidate.manifest(), key);
   if (ours.is_null() || theirs.is_null() || ours == theirs) return absl::OkStatus();
   return Differ(reference, candidate, FirstDifference(ours, theirs, key));
 }
 
 // What a candidate's weights were made from, else what it loaded.
 const Json& Origin(const Json& manifest) {
-  const Json& origin = At(manifest, "/model/of");
-  return origin.is_null() ? At(manifest, "/model/files") : origin;
+  const Json& origin = ValueAt(manifest, "/model/of");
+  return origin.is_null() ? ValueAt(manifest, "/model/files") : origin;
 }
 
 absl::Status CheckVocabularies(const DumpReader& reference, const DumpReader& candidate) {
@@ -45,7 +47,7 @@ absl::Status CheckVocabularies(const DumpReader& reference, const DumpReader& ca
   return Differ(reference, candidate,
                 absl::StrCat("/model/vocab: ", ours, " and ", theirs, "; only a dump of mode full ",
                              "can be cut to the smaller one, and ", larger.folder(), " is ",
-                             At(larger.manifest(), "/mode").dump()));
+                             ValueAt(larger.manifest(), "/mode").dump()));
 }
 
 // "[5,6,7,…]" from place `at` on.
@@ -77,10 +79,12 @@ absl::Status CheckGreedyPrompt(DumpReader& dump, int item, const Prompt& prompt)
 
 }  // namespace
 
-int VocabularyOf(const DumpReader& dump) { return At(dump.manifest(), "/model/vocab").get<int>(); }
+int VocabularyOf(const DumpReader& dump) {
+  return ValueAt(dump.manifest(), "/model/vocab").get<int>();
+}
 
 LogitMode ModeOf(const DumpReader& dump) {
-  const std::string mode = At(dump.manifest(), "/mode").get<std::string>();
+  const std::string mode = ValueAt(dump.manifest(), "/mode").get<std::string>();
   const auto* const found = std::find(std::begin(kLogitModeNames), std::end(kLogitModeNames), mode);
   return static_cast<LogitMode>(found - std::begin(kLogitModeNames));
 }
@@ -89,17 +93,17 @@ absl::Status CheckManifest(const DumpReader& dump) {
   const auto refuse = [&](const std::string& text) {
     return absl::FailedPreconditionError(absl::StrCat(dump.folder(), "/manifest.json: ", text));
   };
-  const Json& vocab = At(dump.manifest(), "/model/vocab");
+  const Json& vocab = ValueAt(dump.manifest(), "/model/vocab");
   if (!vocab.is_number_unsigned() || vocab < 1 || vocab > (1 << 24)) {
     return refuse(absl::StrCat("/model/vocab is ", vocab.dump(), ", not the number of tokens"));
   }
-  const Json& mode = At(dump.manifest(), "/mode");
+  const Json& mode = ValueAt(dump.manifest(), "/mode");
   const Json modes = kLogitModeNames;
   if (std::find(modes.begin(), modes.end(), mode) == modes.end()) {
     return refuse(absl::StrCat("/mode is ", mode.dump(), "; there are full, topk and scalars"));
   }
   const Json columns = kStatColumnNames;
-  if (const Json& theirs = At(dump.manifest(), "/stat_columns"); theirs != columns) {
+  if (const Json& theirs = ValueAt(dump.manifest(), "/stat_columns"); theirs != columns) {
     return refuse(absl::StrCat("/stat_columns: ", theirs.dump(), " and ", columns.dump()));
   }
   return dump.CheckShards();
@@ -113,7 +117,7 @@ absl::StatusOr<std::vector<Prompt>> ReadDumpPrompts(const DumpReader& dump) {
     return absl::FailedPreconditionError(
         absl::StrCat(dump.folder(), "/prompts.jsonl: prompt \"", prompt.id, "\" has no ids"));
   }
-  const Json& stated = At(dump.manifest(), "/prompts_sha256");
+  const Json& stated = ValueAt(dump.manifest(), "/prompts_sha256");
   const std::string hash = HashOfPrompts(*prompts);
   if (stated.is_null() || stated == hash) return prompts;
   return absl::FailedPreconditionError(absl::StrCat(dump.folder(), ": the ids of prompts.jsonl ",
@@ -210,8 +214,8 @@ absl::Status CheckItems(DumpReader& reference, DumpReader& candidate,
 }
 
 std::vector<Finding> TokenizerFindings(const DumpReader& reference, const DumpReader& candidate) {
-  const Json& ours = At(reference.manifest(), "/tokenizer/fingerprint");
-  const Json& theirs = At(candidate.manifest(), "/tokenizer/fingerprint");
+  const Json& ours = ValueAt(reference.manifest(), "/tokenizer/fingerprint");
+  const Json& theirs = ValueAt(candidate.manifest(), "/tokenizer/fingerprint");
   if (ours.is_null() || theirs.is_null() || ours == theirs) return {};
   return {
       {"tokenizer", absl::StrCat("the tokenizers split the fixed strings differently: ids with ",

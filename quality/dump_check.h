@@ -3,6 +3,7 @@
 #ifndef CROSSCHECK_QUALITY_DUMP_CHECK_H_
 #define CROSSCHECK_QUALITY_DUMP_CHECK_H_
 
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -12,6 +13,9 @@
 #include "quality/summary.h"
 
 namespace crosscheck::quality {
+
+// What a manifest says at a JSON pointer; null where it says nothing.
+const Json& ValueAt(const Json& manifest, const std::string& pointer);
 
 // A manifest alone: its mode, vocabulary and columns are known ones.
 absl::Status CheckManifest(const DumpReader& dump);

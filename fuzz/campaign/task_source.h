@@ -69,8 +69,9 @@ class TaskSource {
     CaseSequence sequence = CaseSequence();
     double seconds_per_case = 0;
     int64_t cases = 0, unsupported = 0;
-    // The engine lacks what the property needs; the record says what.
-    bool unserved() const { return cases >= 512 && unsupported == cases; }
+    // The engine lacks what the property needs, as enough cases say; the record has the reasons.
+    static constexpr int64_t kEnough = 512;
+    bool unserved() const { return cases >= kEnough && unsupported == cases; }
   };
   explicit TaskSource(Options options) : options_(std::move(options)), budget_(0) {}
   Task MakeTask(int arm);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -53,17 +54,28 @@ TEST(ScratchFolderTest, RemovesAllFoldersOfTheProcessForSignalHandlers) {
   EXPECT_FALSE(fs::exists(second->path()));
 }
 
+// Its path: the one made last in `base`, by a process that ended without its destructor, as after
+// SIGKILL.
+std::string FolderOfADeadProcess(const std::string& base) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto dying = ScratchFolder::Create(base);
+    _exit(dying.ok() ? 0 : 1);
+  }
+  int status = 1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  std::string last;
+  for (const auto& entry : fs::directory_iterator(base)) {
+    if (entry.is_directory()) last = std::max(last, entry.path().string());
+  }
+  return last;
+}
+
 TEST(ScratchFolderTest, SweepsFoldersOfDeadProcessesAndKeepsThoseOfLivingOnes) {
   const auto base = Create();
   const auto living = Create(base->path());
-  const pid_t child = fork();
-  if (child == 0) {
-    const auto dying = ScratchFolder::Create(base->path());
-    _exit(dying.ok() ? 0 : 1);  // without its destructor, as after SIGKILL
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_EQ(status, 0);
+  ASSERT_NE(FolderOfADeadProcess(base->path()), living->path());
   const auto count = [&] {
     return std::distance(fs::directory_iterator(base->path()), fs::directory_iterator());
   };
@@ -76,18 +88,7 @@ TEST(ScratchFolderTest, SweepsFoldersOfDeadProcessesAndKeepsThoseOfLivingOnes) {
 // What an engine's process does when its parent is gone, perhaps after the next one has begun.
 TEST(ScratchFolderTest, OnlyAnAbandonedFolderIsRemovedOnItsProcessBehalf) {
   const auto base = Create();
-  const pid_t child = fork();
-  if (child == 0) {
-    const auto dying = ScratchFolder::Create(base->path());
-    _exit(dying.ok() ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_EQ(status, 0);
-  std::string name;
-  for (const auto& entry : fs::directory_iterator(base->path())) {
-    if (entry.is_directory()) name = entry.path().string();
-  }
+  const std::string name = FolderOfADeadProcess(base->path());
   auto next = Create(base->path());  // sweeps it and takes its name
   ASSERT_EQ(next->path(), name);
   Fill(name);
@@ -99,17 +100,10 @@ TEST(ScratchFolderTest, OnlyAnAbandonedFolderIsRemovedOnItsProcessBehalf) {
 
 TEST(ScratchFolderTest, TheFolderOfADeadProcessIsRemovedOnItsBehalf) {
   const auto base = Create();
-  const pid_t child = fork();
-  if (child == 0) {
-    const auto dying = ScratchFolder::Create(base->path());
-    _exit(dying.ok() ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  for (const auto& entry : fs::directory_iterator(base->path())) {
-    if (entry.is_directory()) RemoveAbandonedScratchFolder(entry.path().string());
-  }
-  EXPECT_EQ(std::distance(fs::directory_iterator(base->path()), fs::directory_iterator()), 1);
+  const std::string name = FolderOfADeadProcess(base->path());
+  ASSERT_TRUE(fs::exists(name));
+  RemoveAbandonedScratchFolder(name);
+  EXPECT_FALSE(fs::exists(name));
 }
 
 // After a signal handler the name is free: a destructor must not take the folder that has it now.
